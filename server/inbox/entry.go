@@ -29,7 +29,8 @@ type Entry struct {
 	// Quiet entries are not shown to readers when they come; state, counters and
 	// de-duplication see them.
 	Quiet bool
-	// Told is the sequence of the subject's last change shown to readers.
+	// Told is, in a quiet entry, the sequence of the subject's last change shown
+	// to readers, 0 for none. Other entries are that change themselves.
 	Told uint64
 	// Prev is the sequence of the change shown before this one, 0 for none. The
 	// view learns from it what the window no longer holds.
@@ -47,8 +48,10 @@ type Entry struct {
 	Acked  bool
 	// Groups of a dir.d or dir.r entry.
 	Groups []string
-	// Epochs of a sys.epoch entry: the former ones, oldest first.
+	// Epochs of a sys.epoch entry, oldest first, its own last.
 	Epochs []Epoch
+	// Purged of a sys.purged entry: what stands below this sequence is gone.
+	Purged uint64
 	// Private is state of the writer's own that the core does not read.
 	Private []byte
 	// Body is what readers see: a JSON object without its seq.
@@ -72,6 +75,57 @@ type Left struct {
 type Epoch struct {
 	Name  string
 	First uint64 // its sys.epoch entry; 0 = this one
+}
+
+// ToldAt is the sequence of the subject's last change shown to readers, as of
+// this stored entry; 0 for none.
+func (e *Entry) ToldAt() uint64 {
+	if e.Quiet {
+		return e.Told
+	}
+	return e.Seq
+}
+
+// AnnouncedAt is the sequence of the subject's last announcement, as of this
+// stored entry; 0 for none.
+func (e *Entry) AnnouncedAt() uint64 {
+	switch e.Announced {
+	case 0:
+		return e.Seq
+	case Never:
+		return 0
+	}
+	return e.Announced
+}
+
+// Succeed fills in what an entry inherits from prev, its subject's newest stored
+// entry: Told, Prev, Left and, unless the entry announces something, Announced.
+// What was left below the sequence purged is forgotten.
+func (e *Entry) Succeed(prev *Entry, announces bool, now time.Time, purged uint64) {
+	e.Told, e.Prev = 0, 0
+	if e.Quiet {
+		e.Told = prev.ToldAt()
+	} else {
+		e.Prev = prev.ToldAt()
+	}
+	e.Announced = 0
+	if !announces {
+		if e.Announced = prev.AnnouncedAt(); e.Announced == 0 {
+			e.Announced = Never
+		}
+	}
+	e.Left = nil
+	for _, l := range prev.Left {
+		if l.Seq == 0 {
+			l.Seq = prev.Seq
+		}
+		if l.Audience != e.Audience && l.Seq >= purged {
+			e.Left = append(e.Left, l)
+		}
+	}
+	if prev.Audience != "" && prev.Audience != e.Audience {
+		e.Left = append(e.Left, Left{Audience: prev.Audience, Tag: prev.Tag, Rev: prev.Rev + 1, Time: now})
+	}
 }
 
 // Open says whether an alarm still wants somebody: active or unacknowledged.
@@ -173,6 +227,7 @@ const (
 	// Inside fieldLeft and fieldEpochs.
 	fieldSeq
 	fieldTime
+	fieldPurged
 )
 
 // ErrStored: bytes that are not a stored entry.
@@ -232,6 +287,7 @@ func (e *Entry) Encode() []byte {
 		n.number(fieldSeq, p.First)
 		encodeBytes(&b, fieldEpochs, []byte(n))
 	}
+	b.number(fieldPurged, e.Purged)
 	encodeBytes(&b, fieldPrivate, e.Private)
 	encodeBytes(&b, fieldBody, e.Body)
 	return b
@@ -274,6 +330,8 @@ func Decode(m Message) (Entry, error) {
 			p, err := decodeEpoch(s)
 			e.Epochs = append(e.Epochs, p)
 			return err
+		case fieldPurged:
+			e.Purged = n
 		case fieldPrivate:
 			e.Private = s
 		case fieldBody:
@@ -344,20 +402,4 @@ func fields(b []byte, each func(field int, n uint64, s []byte) error) error {
 		}
 	}
 	return nil
-}
-
-// Wire is the entry as readers get it: its body with the seq in front.
-func (e *Entry) Wire() []byte { return wire(e.Seq, e.Body) }
-
-func wire(seq uint64, body []byte) []byte {
-	if len(body) < 2 {
-		return nil
-	}
-	b := make([]byte, 0, len(body)+28)
-	b = append(b, `{"seq":`...)
-	b = strconv.AppendUint(b, seq, 10)
-	if body[1] != '}' {
-		b = append(b, ',')
-	}
-	return append(b, body[1:]...)
 }

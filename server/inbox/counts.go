@@ -1,0 +1,83 @@
+package inbox
+
+import (
+	"hash/fnv"
+	"strconv"
+)
+
+// Counts are a user's counters. They count alarms and notices, not entries.
+type Counts struct {
+	// Unread: announced after the user's mark and not read one by one.
+	Unread int
+	// Active: alarms active or unacknowledged, by Severity.
+	Active [Critical + 1]int
+}
+
+// AppendJSON writes the counters as members of an object, without its braces:
+// "unread":3,"active":{"critical":1,…}.
+func (c Counts) AppendJSON(b []byte) []byte {
+	b = append(b, `"unread":`...)
+	b = strconv.AppendInt(b, int64(c.Unread), 10)
+	b = append(b, `,"active":{`...)
+	for i, s := range Severities {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = append(b, s.String()...)
+		b = append(b, `":`...)
+		b = strconv.AppendInt(b, int64(c.Active[s]), 10)
+	}
+	return append(b, '}')
+}
+
+// cut limits a mark to what its epoch still vouches for.
+func (s *state) cut(m Mark) Mark {
+	if end, _ := s.epochEnd(m.Epoch); m.Epoch != "" && end > 0 && m.Upto >= end {
+		m.Upto = end - 1
+	}
+	return m
+}
+
+// reads says whether the mark covers what the record last announced.
+func (m Mark) reads(r *record) bool {
+	return r.announced <= m.Upto || r.announced <= m.Read[r.subject]
+}
+
+func (s *state) counts(m *membership, mark Mark) Counts {
+	var c Counts
+	m.each(func(a *audience) {
+		c.Unread += a.unread.after(mark.Upto)
+		for i, n := range a.open {
+			c.Active[i] += n
+		}
+	})
+	for subject := range mark.Read {
+		r := s.records[subject]
+		if r != nil && !r.held && r.announced > mark.Upto && mark.reads(r) && m.has(r.home) {
+			c.Unread--
+		}
+	}
+	return c
+}
+
+// version is a short text that changes with the counters and with the mark.
+func version(c Counts, m Mark) string {
+	h := fnv.New64a()
+	b := strconv.AppendUint(c.AppendJSON(nil), m.Upto, 10)
+	b = strconv.AppendInt(append(b, '.'), int64(len(m.Read)), 10)
+	h.Write(b)
+	return strconv.FormatUint(h.Sum64(), 36)
+}
+
+// SetMark makes the mark the user's present one and wakes his readers. Whoever
+// watches the Marks calls it.
+func (v *View) SetMark(user string, m Mark) {
+	v.mu.Lock()
+	v.marks[user] = m
+	v.mu.Unlock()
+	v.bells.ring(userBell(user))
+}
+
+// mark is the user's mark as far as the log vouches for it.
+func (v *View) mark(user string) Mark { return v.s.cut(v.marks[user]) }

@@ -1,0 +1,76 @@
+package inbox
+
+import "slices"
+
+// What the directory and the worker ask of a view. Answers are copies, of what
+// the log said up to the head.
+
+// Device returns the groups of a device; known is false when the directory does
+// not have it and its alarms go to the unassigned groups.
+func (v *View) Device(name string) (groups []string, known bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	d, known := v.s.devices[name]
+	return slices.Clone(d.groups), known
+}
+
+// HasRoute says whether the log has an entry for the route.
+func (v *View) HasRoute(name string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	_, ok := v.s.routes[name]
+	return ok
+}
+
+// UserGroups returns the groups that the directory gives the user, sorted.
+func (v *View) UserGroups(user string) []string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.s.groupsOf(user)
+}
+
+// DirectorySeq is the sequence of the newest entry of a dir subject, 0 for none.
+func (v *View) DirectorySeq(subject string) uint64 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.s.dirSeqs[subject]
+}
+
+// Misrouted lists up to limit subjects of open alarms that wait to be moved to
+// their device's route. The channel of MisroutedC has something once there are
+// any.
+func (v *View) Misrouted(limit int) []string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var subjects []string
+	for r := range v.s.misrouted {
+		if len(subjects) == limit {
+			break
+		}
+		subjects = append(subjects, r.subject)
+	}
+	slices.Sort(subjects)
+	return subjects
+}
+
+// MisroutedC has one slot, filled whenever Misrouted may have something.
+func (v *View) MisroutedC() <-chan struct{} { return v.misrouted }
+
+// Visible says whether an item belongs to the inbox of the user with these
+// groups besides the directory's.
+func (v *View) Visible(user string, groups []string, subject string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	r := v.s.records[subject]
+	if r == nil || r.home == nil || r.held {
+		return false
+	}
+	return v.s.membership(user, groups).has(r.home)
+}
+
+// Epoch names the stretch of the log that the sequence lies in.
+func (v *View) Epoch(seq uint64) string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.s.epochAt(seq)
+}

@@ -1,0 +1,327 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// A Gap tells a reader that he cannot be served as asked, and how it is
+// repaired (docs/protocol.md §8).
+type Gap struct {
+	Reason GapReason
+	// From is the cursor that could not be served.
+	From string
+}
+
+// GapReason says why.
+type GapReason string
+
+// The reasons of a gap. After Compacted the newest entry of everything that
+// changed since follows; after the others everything open, from the beginning.
+const (
+	GapExpired    GapReason = "expired"    // the log no longer reaches back so far
+	GapEpoch      GapReason = "epoch"      // the log lost what the cursor had seen
+	GapMembership GapReason = "membership" // the user's groups have changed
+	GapCompacted  GapReason = "compacted"  // single entries have left the window
+)
+
+// AppendJSON writes the gap as an object.
+func (g *Gap) AppendJSON(b []byte) []byte {
+	repair := "snapshot"
+	if g.Reason == GapCompacted {
+		repair = "newest"
+	}
+	b = append(b, `{"reason":"`...)
+	b = append(b, g.Reason...)
+	b = append(b, `","from":`...)
+	b = strconv.AppendQuote(b, g.From) // a cursor needs no escapes
+	b = append(b, `,"lost":null,"repair":"`...)
+	b = append(b, repair...)
+	return append(b, `"}`...)
+}
+
+// An Item is one entry as a reader gets it.
+type Item struct {
+	// At is its place in the reader's inbox: the cursor after it. In a catch-up
+	// or a snapshot that is below the entry's own sequence where quiet changes
+	// followed.
+	At  uint64
+	seq uint64
+	// body is the entry without its seq; shared, never changed.
+	body []byte
+}
+
+// AppendJSON writes the entry.
+func (i *Item) AppendJSON(b []byte) []byte {
+	b = append(b, `{"seq":`...)
+	b = strconv.AppendUint(b, i.seq, 10)
+	if len(i.body) > 2 {
+		b = append(b, ',')
+	}
+	return append(b, i.body[1:]...)
+}
+
+// Size is about how long AppendJSON's text is, in bytes.
+func (i *Item) Size() int { return len(i.body) + 16 }
+
+// A Batch is what a reader gets at once. Its Items are valid until the reader's
+// next call.
+type Batch struct {
+	// Gap comes before the items; nil for none.
+	Gap   *Gap
+	Items []Item
+	// Cursor is where the reader stands after the items; without any, it is what
+	// the reader came with.
+	Cursor string
+	// More says that further items are there already.
+	More bool
+	// Counts are the user's counters, and Version a short text that changes
+	// with them and with the user's read mark.
+	Counts  Counts
+	Version string
+
+	at Cursor
+}
+
+// CursorAt is the cursor after the i-th item.
+func (b *Batch) CursorAt(i int) string {
+	if i == len(b.Items)-1 {
+		return b.Cursor
+	}
+	c := b.at
+	c.Seq = b.Items[i].At
+	return c.String()
+}
+
+// Start says where a reader begins.
+type Start struct {
+	// Cursor is what an earlier answer gave, Earliest or Latest; empty is Latest.
+	Cursor string
+	// Snapshot begins with everything open. It is ignored with a cursor that
+	// names a place, so that a client may send both again and again.
+	Snapshot bool
+}
+
+// A Reader reads one user's inbox from a cursor on. It belongs to one goroutine
+// at a time; Close it when done.
+type Reader struct {
+	v      *View
+	user   string
+	extra  []string // groups besides the directory's
+	start  Start
+	begun  bool
+	given  string // the text of pos where it came from outside
+	pos    Cursor
+	seen   uint64 // in Plain mode: everything up to here has been looked at
+	leader uint64 // the log's last sequence, asked when pos was above the head
+
+	gen, version uint64
+	m            *membership
+	counts       Counts
+	counted      bool
+
+	w      *waiter
+	joined []string
+	items  []Item
+	found  []found
+}
+
+// Open returns a reader of the user's inbox; groups are those he has besides
+// the directory's. ErrCursor when the cursor is none.
+func (v *View) Open(user string, groups []string, start Start) (*Reader, error) {
+	r := &Reader{v: v, user: user, extra: groups, start: start}
+	switch start.Cursor {
+	case "", Latest, Earliest:
+	default:
+		c, err := ParseCursor(start.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		r.pos, r.given, r.begun = c, start.Cursor, true
+	}
+	return r, nil
+}
+
+// OpenLost returns a reader for one whose cursor is unreadable: his first batch
+// is a gap and a snapshot. Streams use it, which have no other way to answer.
+func (v *View) OpenLost(user string, groups []string, cursor string) *Reader {
+	return &Reader{v: v, user: user, extra: groups, begun: true,
+		given: cursor, pos: Cursor{Epoch: "lost", Groups: "lost"}}
+}
+
+// Close releases what the reader holds.
+func (r *Reader) Close() { r.leaveBells() }
+
+// Read returns what follows the cursor, at most limit items, without waiting for
+// more to come. A batch without items and gap is no error. Errors: ErrStale,
+// those of a Source, the context's.
+func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
+	b, wait := r.look(limit)
+	if wait {
+		if err := r.awaitHead(ctx); err != nil {
+			return Batch{}, err
+		}
+		b, _ = r.look(limit)
+	}
+	if err := r.fetch(ctx, &b); err != nil {
+		return Batch{}, err
+	}
+	return b, nil
+}
+
+// Next waits until there is something to tell: items, a gap, or counters that
+// changed since the last batch. Errors are those of Read.
+func (r *Reader) Next(ctx context.Context, limit int) (Batch, error) {
+	for {
+		counts, counted := r.counts, r.counted
+		r.joinBells() // first, so that what comes between is heard
+		b, err := r.Read(ctx, limit)
+		if err != nil || b.Gap != nil || len(b.Items) > 0 || !counted || b.Counts != counts {
+			return b, err
+		}
+		select {
+		case <-r.w.rung:
+		case <-ctx.Done():
+			return b, ctx.Err()
+		}
+	}
+}
+
+// awaitHead waits until this node has caught up with what the log's leader had
+// when the reader came with a cursor above the node's head.
+func (r *Reader) awaitHead(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, staleAfter)
+	defer cancel()
+	bounds, err := r.v.log.Bounds(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for the end of the log: %w", err)
+	}
+	if err := r.v.Wait(ctx, min(bounds.Last, max(r.pos.Seq, r.pos.End))); err != nil {
+		return err
+	}
+	r.leader = bounds.Last
+	return nil
+}
+
+// joinBells hangs the reader's waiter on the bells of his groups.
+func (r *Reader) joinBells() {
+	if r.w == nil {
+		r.w = &waiter{rung: make(chan struct{}, 1)}
+	}
+	if r.m == nil || len(r.joined) == 0 || r.stalest() {
+		r.v.mu.RLock()
+		r.refresh(r.v.s)
+		r.v.mu.RUnlock()
+	}
+	if len(r.joined) > 0 && r.joined[0] == r.m.hash {
+		return
+	}
+	r.leaveBells()
+	names := r.m.bellNames()
+	for _, name := range names {
+		r.v.bells.join(name, r.w)
+	}
+	r.joined = append([]string{r.m.hash}, names...)
+}
+
+func (r *Reader) leaveBells() {
+	for i, name := range r.joined {
+		if i > 0 { // the first is the hash that they were joined for
+			r.v.bells.leave(name, r.w)
+		}
+	}
+	r.joined = nil
+}
+
+// stalest says whether the membership may be out of date.
+func (r *Reader) stalest() bool {
+	r.v.mu.RLock()
+	defer r.v.mu.RUnlock()
+	return r.gen != r.v.gen || r.version != r.v.s.version
+}
+
+// refresh brings the membership up to date; under the view's read lock.
+func (r *Reader) refresh(s *state) {
+	if r.m == nil || r.gen != r.v.gen || r.version != s.version {
+		r.m, r.gen, r.version = s.membership(r.user, r.extra), r.v.gen, s.version
+	}
+	r.m.meet(s)
+}
+
+// SetGroups replaces the groups that the reader has besides the directory's,
+// when a token is refreshed.
+func (r *Reader) SetGroups(groups []string) { r.extra, r.m = groups, nil }
+
+// Cursor is where the reader stands, including what it looked at and found to
+// be nobody's of his.
+func (r *Reader) Cursor() string {
+	c := r.pos
+	if c.Mode == Plain && r.seen > c.Seq {
+		c.Seq = r.seen
+		c.Epoch = r.v.Epoch(c.Seq)
+	}
+	return c.String()
+}
+
+// fetch reads the bodies that are not in memory, and writes those of removals.
+func (r *Reader) fetch(ctx context.Context, b *Batch) error {
+	r.items = r.items[:0]
+	for i := range r.found {
+		f := &r.found[i]
+		item := Item{At: f.at, seq: f.seq, body: f.body}
+		switch {
+		case f.body != nil:
+		case f.removed != nil:
+			item.body = removedBody(f.subject, f.removed)
+		default:
+			body, err := r.body(ctx, f)
+			if errors.Is(err, ErrNotFound) {
+				continue // purged since, or moved on: told further up
+			}
+			if err != nil {
+				return err
+			}
+			item.body = body
+		}
+		r.items = append(r.items, item)
+	}
+	clear(r.found)
+	b.Items = r.items
+	return nil
+}
+
+func (r *Reader) body(ctx context.Context, f *found) ([]byte, error) {
+	m := Message{Seq: f.seq, Subject: f.subject, Data: f.data}
+	if f.data == nil {
+		var err error
+		if m, err = r.v.log.At(ctx, f.seq); err != nil {
+			return nil, fmt.Errorf("read the entry %d: %w", f.seq, err)
+		}
+	}
+	e, err := Decode(m)
+	return e.Body, err
+}
+
+// removedBody is the entry that a former audience gets: what it knew, and
+// nothing that came after.
+func removedBody(subject string, l *Left) []byte {
+	b := []byte(`{"type":"alarm.removed","time":"`)
+	b = l.Time.UTC().AppendFormat(b, TimeFormat)
+	b = append(b, `","by":"directory","alarm":{"id":`...)
+	b = strconv.AppendQuote(b, itemID(subject, l.Tag)) // tokens need no escapes
+	b = append(b, `,"rev":`...)
+	b = strconv.AppendUint(b, l.Rev, 10)
+	device, typ, qualifier, _ := ParseAlarmSubject(subject)
+	for _, f := range [...][2]string{{"device", device}, {"type", typ}, {"qualifier", qualifier}} {
+		b = append(b, `,"`...)
+		b = append(b, f[0]...)
+		b = append(b, `":`...)
+		b = AppendString(b, f[1])
+	}
+	return append(b, `}}`...)
+}
+
+// TimeFormat is how times stand on the wire: RFC 3339 in UTC with milliseconds.
+const TimeFormat = "2006-01-02T15:04:05.000Z"

@@ -1,0 +1,260 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// DefaultWindow is how much memory the window may take, in bytes.
+const DefaultWindow = 64 << 20
+
+// staleAfter is how long a node may go without reaching the end of the log
+// before it says that it is stale.
+const staleAfter = 3 * time.Second
+
+// ErrStale: the node has not caught up with the log in time.
+var ErrStale = errors.New("this node has lost touch with the log")
+
+// ViewOptions are the settings of a View; their zero values are good.
+type ViewOptions struct {
+	// Window is the memory for the newest entries, in bytes; 0 is DefaultWindow.
+	Window int
+	// Unassigned are the groups of a device that the directory does not know.
+	Unassigned []string
+	// Retry is the pause before the log is loaded again after a failure; 0 is
+	// 250 ms.
+	Retry time.Duration
+	// Logger hears of reloads; nil is silent.
+	Logger *slog.Logger
+}
+
+// A View is the log replayed into memory.
+type View struct {
+	log   Source
+	o     ViewOptions
+	bells bells
+	ready chan struct{} // closed once the first state is whole
+
+	mu    sync.RWMutex
+	s     *state
+	gen   uint64 // rises with every reload
+	marks map[string]Mark
+	heads []headWait
+
+	misrouted chan struct{} // a slot: alarms wait to be moved
+}
+
+type headWait struct {
+	seq  uint64
+	done chan struct{}
+}
+
+// NewView returns a view of the log; it holds nothing until Run.
+func NewView(log Source, o ViewOptions) *View {
+	if o.Window <= 0 {
+		o.Window = DefaultWindow
+	}
+	if o.Retry <= 0 {
+		o.Retry = 250 * time.Millisecond
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	v := &View{log: log, o: o, ready: make(chan struct{}), marks: map[string]Mark{}, misrouted: make(chan struct{}, 1)}
+	v.s = newState(&v.bells, o)
+	return v
+}
+
+// Run loads the log and follows it until the context ends; it returns the
+// context's error. Whatever else goes wrong it logs, and loads again.
+func (v *View) Run(ctx context.Context) error {
+	for {
+		err := v.run(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		v.o.Logger.Warn("the view loads the log again", "reason", err)
+		if errors.Is(err, errShifted) || errors.Is(err, errReload) {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(v.o.Retry):
+		}
+	}
+}
+
+// errReload: what the tail brought does not follow the state.
+var errReload = errors.New("the tail does not follow what was loaded")
+
+func (v *View) run(ctx context.Context) error {
+	s, must, err := v.load(ctx)
+	if err != nil {
+		return err
+	}
+	whole := s.head >= must
+	if whole {
+		v.swap(s)
+	}
+	err = v.log.Scan(ctx, Scan{From: s.head + 1, Follow: true}, func(m Message) error {
+		if m.Seq != s.head+1 {
+			return fmt.Errorf("%w: %d came after %d", errReload, m.Seq, s.head)
+		}
+		e, err := Decode(m)
+		if err != nil {
+			return err
+		}
+		if !s.knows(&e) {
+			return fmt.Errorf("%w: %d is of the unknown epoch %q", errReload, m.Seq, e.Epoch)
+		}
+		if whole {
+			v.advance(s, &e, m.Data)
+			return nil
+		}
+		s.apply(&e, m.Data)
+		if whole = s.head >= must; whole {
+			v.swap(s)
+		}
+		return nil
+	})
+	if err == nil {
+		err = errors.New("the tail ended")
+	}
+	return err
+}
+
+// knows says whether the state has met the entry's epoch. An entry without one
+// is a test's.
+func (s *state) knows(e *Entry) bool {
+	return e.Epoch == "" || e.Subject == SubjectEpoch ||
+		slices.ContainsFunc(s.epochs, func(p Epoch) bool { return p.Name == e.Epoch })
+}
+
+// swap makes a newly loaded state the one that readers see.
+func (v *View) swap(s *state) {
+	v.mu.Lock()
+	v.s = s
+	v.gen++
+	v.publish(s)
+	v.mu.Unlock()
+	select {
+	case <-v.ready:
+	default:
+		close(v.ready)
+	}
+	v.ringMisrouted(s)
+	v.bells.ringAll()
+}
+
+// advance applies one entry and then wakes whoever may read it.
+func (v *View) advance(s *state, e *Entry, data []byte) {
+	v.mu.Lock()
+	s.apply(e, data)
+	v.publish(s)
+	v.mu.Unlock()
+	s.wake(e)
+	v.ringMisrouted(s)
+}
+
+// publish tells those who wait for the head.
+func (v *View) publish(s *state) {
+	if len(v.heads) == 0 {
+		return
+	}
+	v.heads = slices.DeleteFunc(v.heads, func(w headWait) bool {
+		if w.seq > s.head {
+			return false
+		}
+		close(w.done)
+		return true
+	})
+}
+
+func (v *View) ringMisrouted(s *state) {
+	if len(s.misrouted) > 0 {
+		select {
+		case v.misrouted <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Ready is closed once the view holds the whole log.
+func (v *View) Ready() <-chan struct{} { return v.ready }
+
+// Head is the sequence up to which readers are served.
+func (v *View) Head() uint64 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.s.head
+}
+
+// Wait returns once the head has reached the sequence, so that what was just
+// appended is seen by what follows. ErrStale after 3 s, or the context's error.
+func (v *View) Wait(ctx context.Context, seq uint64) error {
+	v.mu.Lock()
+	if v.s.head >= seq {
+		v.mu.Unlock()
+		return nil
+	}
+	w := headWait{seq: seq, done: make(chan struct{})}
+	v.heads = append(v.heads, w)
+	v.mu.Unlock()
+	timer := time.NewTimer(staleAfter)
+	defer timer.Stop()
+	var err error
+	select {
+	case <-w.done:
+		return nil
+	case <-timer.C:
+		err = ErrStale
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	v.mu.Lock()
+	v.heads = slices.DeleteFunc(v.heads, func(x headWait) bool { return x.done == w.done })
+	v.mu.Unlock()
+	return err
+}
+
+// Newest returns the newest entry of a subject, as this view knows it, from
+// memory or from the log. ok is false when there is none.
+func (v *View) Newest(ctx context.Context, subject string) (e Entry, ok bool, err error) {
+	v.mu.RLock()
+	r := v.s.records[subject]
+	var data []byte
+	var seq uint64
+	if r != nil {
+		data, seq = r.data, r.seq
+	}
+	v.mu.RUnlock()
+	switch {
+	case r == nil:
+		return Entry{}, false, nil
+	case data == nil:
+		m, err := v.log.At(ctx, seq)
+		if errors.Is(err, ErrNotFound) {
+			return Entry{}, false, nil
+		}
+		if err != nil {
+			return Entry{}, false, fmt.Errorf("read the newest entry of %s: %w", subject, err)
+		}
+		e, err = Decode(m)
+		return e, err == nil, err
+	}
+	e, err = Decode(Message{Seq: seq, Subject: subject, Data: data})
+	return e, err == nil, err
+}
+
+// Purged is the sequence below which everything is gone.
+func (v *View) Purged() uint64 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.s.purged
+}
