@@ -25,7 +25,7 @@ func (s *state) applyItem(e *Entry, data []byte) {
 			r.data = data
 		}
 	}
-	if !e.Quiet && !held {
+	if !e.Quiet && !held && len(e.Body) >= 2 {
 		s.show(e, r, data)
 	}
 }
@@ -170,7 +170,7 @@ func (s *state) show(e *Entry, r *record, data []byte) {
 			a.window = append(a.window, line{seq: e.Seq, entry: w, removed: l})
 		}
 	}
-	if w.home == nil && w.former == nil || len(w.body) < 2 {
+	if w.home == nil && w.former == nil {
 		return
 	}
 	s.window = append(s.window, w)

@@ -160,7 +160,7 @@ func (v *View) loadWindow(ctx context.Context, s *state, b Bounds) error {
 func (s *state) loadShown(e *Entry, data []byte, from uint64) {
 	resolve(e)
 	r := s.records[e.Subject]
-	if e.Quiet || r == nil || s.isHeld(e) {
+	if e.Quiet || r == nil || len(e.Body) < 2 || s.isHeld(e) {
 		return
 	}
 	if r.seq == e.Seq {
