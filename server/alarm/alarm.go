@@ -41,6 +41,9 @@ const (
 	StatusRejected = "rejected"
 )
 
+// StatusMoved is the outcome inside an entry that moved an alarm to other groups.
+const StatusMoved = "moved"
+
 // A Result answers one event, in the order of the events.
 type Result struct {
 	// ID names the occurrence, Rev its revision after the event, Seq the entry.

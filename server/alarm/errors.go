@@ -2,7 +2,8 @@ package alarm
 
 import (
 	"errors"
-	"fmt"
+
+	"tocsin/server/inbox"
 )
 
 // Errors that callers tell apart with [errors.Is]; those of the log
@@ -23,18 +24,8 @@ var (
 	ErrChanged = errors.New("the alarm has changed")
 )
 
-// A FieldError says which field of an event or command is out of bounds, and
-// what the bounds are.
-type FieldError struct {
-	Field  string // as on the wire: device, attrs.speed_kmh
-	Detail string // what is wanted: "1 to 64 characters, not 65"
-}
-
-func (e *FieldError) Error() string { return e.Field + ": " + e.Detail }
-
-func fieldError(field, format string, args ...any) error {
-	return &FieldError{Field: field, Detail: fmt.Sprintf(format, args...)}
-}
+// A FieldError says which field of an event or command is out of bounds.
+type FieldError = inbox.FieldError
 
 // A ConflictError is ErrSuperseded or ErrChanged with the present alarm.
 type ConflictError struct {

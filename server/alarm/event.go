@@ -14,7 +14,6 @@ import (
 
 // Limits of an event, in the units of their names.
 const (
-	MaxDeviceChars    = 64
 	MaxTypeBytes      = 128
 	MaxQualifierChars = 128
 	MaxIDChars        = 128
@@ -59,7 +58,7 @@ type Event struct {
 func ParseEvent(text []byte) (Event, error) {
 	var e Event
 	if len(text) > MaxEventBytes {
-		return e, fieldError("event", "at most %d bytes, not %d", MaxEventBytes, len(text))
+		return e, inbox.Fieldf("event", "at most %d bytes, not %d", MaxEventBytes, len(text))
 	}
 	if t := bytes.TrimSpace(text); len(t) == 0 || t[0] != '{' {
 		return e, fmt.Errorf("%w: an event is a JSON object", ErrMalformed)
@@ -84,9 +83,9 @@ func explain(err error) error {
 		if want == "" {
 			want = typ.Type.String()
 		}
-		return fieldError(typ.Field, "want %s, not %s", want, typ.Value)
+		return inbox.Fieldf(typ.Field, "want %s, not %s", want, typ.Value)
 	case errors.As(err, &when), strings.Contains(err.Error(), "Time.UnmarshalJSON"):
-		return fieldError("time", "want RFC 3339, such as 2026-11-21T02:00:00.250Z")
+		return inbox.Fieldf("time", "want RFC 3339, such as 2026-11-21T02:00:00.250Z")
 	case errors.As(err, &syntax):
 		return fmt.Errorf("%w: not JSON at byte %d: %s", ErrMalformed, syntax.Offset, syntax.Error())
 	}
@@ -95,52 +94,45 @@ func explain(err error) error {
 
 // Check says whether the event is within bounds; the error is a FieldError.
 func (e *Event) Check() error {
-	if err := checkText("device", e.Device, 1, MaxDeviceChars); err != nil {
+	if err := inbox.CheckText("device", e.Device, 1, inbox.MaxDeviceChars); err != nil {
 		return err
 	}
 	if err := checkType(e.Type); err != nil {
 		return err
 	}
-	if err := checkText("qualifier", e.Qualifier, 0, MaxQualifierChars); err != nil {
+	if err := inbox.CheckText("qualifier", e.Qualifier, 0, MaxQualifierChars); err != nil {
 		return err
 	}
-	if err := checkText("id", e.ID, 0, MaxIDChars); err != nil {
+	if err := inbox.CheckText("id", e.ID, 0, MaxIDChars); err != nil {
 		return err
 	}
 	if e.Severity == "" && e.State != StateCleared {
-		return fieldError("severity", "required: critical, major, minor, warning, indeterminate or cleared")
+		return inbox.Fieldf("severity", "required: critical, major, minor, warning, indeterminate or cleared")
 	}
 	switch e.State {
 	case "", StateRaised, StateCleared:
 	default:
-		return fieldError("state", "want %s or %s, not %.40q", StateRaised, StateCleared, e.State)
+		return inbox.Fieldf("state", "want %s or %s, not %.40q", StateRaised, StateCleared, e.State)
 	}
 	switch e.Kind {
 	case "", KindStateful, KindMomentary:
 	default:
-		return fieldError("kind", "want %s or %s, not %.40q", KindStateful, KindMomentary, e.Kind)
+		return inbox.Fieldf("kind", "want %s or %s, not %.40q", KindStateful, KindMomentary, e.Kind)
 	}
 	if !e.Time.IsZero() && (e.Time.Year() < 1970 || e.Time.Year() > 9999) {
-		return fieldError("time", "want a year from 1970 to 9999, not %d", e.Time.Year())
+		return inbox.Fieldf("time", "want a year from 1970 to 9999, not %d", e.Time.Year())
 	}
 	return checkAttrs(e.Attrs)
 }
 
-func checkText(field, s string, least, most int) error {
-	if n := utf8.RuneCountInString(s); n < least || n > most {
-		return fieldError(field, "%d to %d characters, not %d", least, most, n)
-	}
-	return nil
-}
-
 func checkType(s string) error {
 	if s == "" || len(s) > MaxTypeBytes {
-		return fieldError("type", "1 to %d characters, not %d", MaxTypeBytes, len(s))
+		return inbox.Fieldf("type", "1 to %d characters, not %d", MaxTypeBytes, len(s))
 	}
 	for i := range len(s) {
 		c := s[i]
 		if !(c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.IndexByte("_.:-", c) >= 0) {
-			return fieldError("type", "only A-Z a-z 0-9 _ . : - may stand in it, not %q", s[i:i+1])
+			return inbox.Fieldf("type", "only A-Z a-z 0-9 _ . : - may stand in it, not %q", s[i:i+1])
 		}
 	}
 	return nil
@@ -148,17 +140,17 @@ func checkType(s string) error {
 
 func checkAttrs(attrs map[string]string) error {
 	if len(attrs) > MaxAttrs {
-		return fieldError("attrs", "at most %d, not %d", MaxAttrs, len(attrs))
+		return inbox.Fieldf("attrs", "at most %d, not %d", MaxAttrs, len(attrs))
 	}
 	total := 0
 	for k, v := range attrs {
 		if k == "" {
-			return fieldError("attrs", "a name is empty")
+			return inbox.Fieldf("attrs", "a name is empty")
 		}
 		total += len(k) + len(v)
 	}
 	if total > MaxAttrsBytes {
-		return fieldError("attrs", "at most %d bytes together, not %d", MaxAttrsBytes, total)
+		return inbox.Fieldf("attrs", "at most %d bytes together, not %d", MaxAttrsBytes, total)
 	}
 	return nil
 }

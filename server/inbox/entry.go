@@ -40,7 +40,7 @@ type Entry struct {
 	Announced uint64
 	// Tag tells occurrences of one alarm apart; with the subject it makes the ID.
 	Tag string
-	// Rev counts the changes of state of the occurrence.
+	// Rev counts the changes of the subject's state.
 	Rev      uint64
 	Severity Severity
 	// Active is the condition of an alarm, and the membership of a dir.m entry.

@@ -2,7 +2,6 @@ package inbox
 
 import (
 	"context"
-	"maps"
 )
 
 // MaxReadIDs is how many alarms and notices a user may have read one by one
@@ -20,11 +19,6 @@ type Mark struct {
 	Read map[string]uint64 `json:"read,omitempty"`
 }
 
-// clone copies the mark, for a change.
-func (m Mark) clone() Mark {
-	m.Read = maps.Clone(m.Read)
-	return m
-}
 
 // Marks keeps the read marks of all users. Its methods may be called by many
 // goroutines at once. Errors are those of a Log.

@@ -1,0 +1,154 @@
+package alarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"tocsin/server/inbox"
+)
+
+// Router gives groups a route whose entry precedes the route's first alarm.
+// The package directory has it.
+type Router interface {
+	Route(ctx context.Context, groups []string) (string, error)
+}
+
+// Options are what an Engine works on.
+type Options struct {
+	Log    inbox.Log
+	View   *inbox.View
+	Router Router
+	Epoch  string // of this start of the node
+	// Unassigned are the groups of a device that the directory does not know; at
+	// least one. They must be those of the View.
+	Unassigned []string
+	// TrustDeviceTime takes a device's clock as it is. Otherwise a time more than
+	// 5 minutes ahead or 7 days behind gives way to the server's.
+	TrustDeviceTime bool
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// Logger; nil is silent.
+	Logger *slog.Logger
+}
+
+// An Engine decides what events and commands do.
+type Engine struct{ o Options }
+
+// New returns an Engine.
+func New(o Options) *Engine {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{o: o}
+}
+
+func (e *Engine) now() time.Time { return e.o.Now().UTC().Truncate(time.Millisecond) }
+
+// A present is what a decision starts from: the newest entry of an alarm's
+// subject. The zero value is an alarm that was never raised.
+type present struct {
+	entry inbox.Entry
+	body  body
+}
+
+// has says whether the alarm was ever raised.
+func (p *present) has() bool { return p.body.Alarm.Occurrence > 0 }
+
+// fromView is the subject's present as this node knows it; fromLeader asks the
+// log's leader, for one who lost a race.
+func (e *Engine) fromView(ctx context.Context, subject string) (present, error) {
+	entry, ok, err := e.o.View.Newest(ctx, subject)
+	if err != nil || !ok {
+		return present{}, err
+	}
+	return newPresent(entry)
+}
+
+func (e *Engine) fromLeader(ctx context.Context, subject string) (present, error) {
+	m, err := e.o.Log.Newest(ctx, subject)
+	if errors.Is(err, inbox.ErrNotFound) {
+		return present{}, nil
+	}
+	if err != nil {
+		return present{}, fmt.Errorf("read the newest entry of %s: %w", subject, err)
+	}
+	entry, err := inbox.Decode(m)
+	if err != nil {
+		return present{}, err
+	}
+	return newPresent(entry)
+}
+
+func newPresent(entry inbox.Entry) (present, error) {
+	p := present{entry: entry}
+	if len(entry.Body) == 0 {
+		return p, nil // only ever an orphan
+	}
+	var err error
+	p.body, err = decode(&entry)
+	return p, err
+}
+
+// home is where the alarms of a device go now.
+func (e *Engine) home(ctx context.Context, device string) (groups []string, to inbox.Audience, err error) {
+	groups, known := e.o.View.Device(device)
+	if !known {
+		groups = e.o.Unassigned
+	}
+	route, err := e.o.Router.Route(ctx, groups)
+	if err != nil {
+		return nil, "", err
+	}
+	return groups, inbox.RouteAudience(route), nil
+}
+
+// next makes the entry that follows the present one with this alarm.
+func (e *Engine) next(p *present, a *Alarm, to inbox.Audience, typ, status, by string, now time.Time, announces bool) inbox.Entry {
+	severity, _ := inbox.ParseSeverity(a.Severity)
+	n := inbox.Entry{
+		Subject: p.entry.Subject, Epoch: e.o.Epoch, Audience: to, Status: status,
+		Tag: inbox.AlarmTag(a.Occurrence, a.ReceivedAt), Rev: a.Rev,
+		Severity: severity, Active: a.Active, Acked: a.Acked,
+		Body: a.encode(typ, now, by),
+	}
+	n.Succeed(&p.entry, announces, now, e.o.View.Purged())
+	return n
+}
+
+// unchanged makes a quiet entry that repeats the present state with an outcome
+// beside it.
+func (e *Engine) unchanged(p *present, status string, now time.Time) inbox.Entry {
+	n := p.entry
+	n.Epoch, n.Status, n.Quiet = e.o.Epoch, status, true
+	n.Succeed(&p.entry, false, now, e.o.View.Purged())
+	return n
+}
+
+// commit appends what decide makes of the subject's present state, deciding
+// again whenever another writer was first.
+func (e *Engine) commit(ctx context.Context, subject, id string, p present, decide func(*present) (inbox.Entry, error)) (inbox.Entry, inbox.Receipt, error) {
+	for {
+		p.entry.Subject = subject
+		n, err := decide(&p)
+		if err != nil {
+			return n, inbox.Receipt{}, err
+		}
+		r := e.o.Log.Append(ctx, inbox.Proposal{Subject: subject, Expect: p.entry.Seq, ID: id, Data: n.Encode()})[0]
+		if !errors.Is(r.Err, inbox.ErrConflict) {
+			n.Seq = r.Seq
+			return n, r, r.Err
+		}
+		if err := ctx.Err(); err != nil {
+			return n, r, fmt.Errorf("append to %s: %w", subject, err)
+		}
+		if p, err = e.fromLeader(ctx, subject); err != nil {
+			return n, r, err
+		}
+	}
+}
