@@ -14,6 +14,10 @@ const DefaultCacheSize = 8192
 // full it becomes the old one, whose entries are forgotten. So what was used
 // lately stays and the size is bounded, at the price of two maps.
 //
+// It pays for every algorithm: a remembered token costs 0.3 µs on the machine of
+// BenchmarkVerify, one that is not 7 µs with HS256 (mostly reading JSON), 34 with
+// RS256, 44 with EdDSA and 56 with ES256.
+//
 // Tokens are known by their SHA-256: memory holds no tokens that could be used.
 // Whether the time of an entry has come or gone is the caller's to check.
 type cache struct {

@@ -163,7 +163,9 @@ func (r *remote) fetch(ctx context.Context) {
 	err := r.load(ctx)
 	if err != nil {
 		r.failures++
-		r.log.Warn("could not load the document of keys; those known so far stay", "error", err, "failures", r.failures)
+		if ctx.Err() == nil { // the end of the program is no failure of the issuer
+			r.log.Warn("could not load the document of keys; those known so far stay", "error", err, "failures", r.failures)
+		}
 		err = fmt.Errorf("%w: the document of keys could not be loaded", ErrUnavailable)
 	} else {
 		r.failures = 0

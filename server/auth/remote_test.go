@@ -351,3 +351,12 @@ func TestNewEndsWithItsContext(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAPublishedKeyDoesNotReplaceAConfiguredOne(t *testing.T) {
+	k := ring()
+	i := newIssuer(t, document(jwkOf(t, "a", k.ec2)))
+	v := newVerifier(t, i.options(Options{JWKS: jwks(jwkOf(t, "a", k.ec))}))
+	if _, err := v.Verify(t.Context(), tokenOf(t, es256, "a")); err != nil {
+		t.Error(err)
+	}
+}
