@@ -97,7 +97,7 @@ func (h *Lease) acquire(ctx context.Context) (revision uint64, until time.Time, 
 func (h *Lease) expires(renewed time.Time) time.Time { return renewed.Add(h.ttl * 9 / 10) }
 
 // renew keeps the lease until the context ends, or calls lose. It returns the
-// revision it holds, 0 when it cannot know.
+// revision it held last, 0 when another holder was seen.
 func (h *Lease) renew(ctx context.Context, lose func(), revision uint64, until time.Time) uint64 {
 	defer lose()
 	for {
@@ -106,7 +106,9 @@ func (h *Lease) renew(ctx context.Context, lose func(), revision uint64, until t
 			return revision
 		}
 		now := time.Now()
-		try, cancel := context.WithDeadline(ctx, until)
+		// A renewal under way is not cut off when f returns: its revision is
+		// what the lease is given back with.
+		try, cancel := context.WithDeadline(context.WithoutCancel(ctx), until)
 		next, err := h.kv.Update(try, leaseKey, h.self, revision)
 		cancel()
 		switch {
@@ -114,8 +116,6 @@ func (h *Lease) renew(ctx context.Context, lose func(), revision uint64, until t
 			revision, until = next, h.expires(now)
 		case beaten(err):
 			return 0
-		case ctx.Err() != nil:
-			return 0 // f is done; whether this renewal was stored is unknown
 		default:
 			h.log.opts.Logger.Warn("renew a lease", "bucket", h.kv.Bucket(), "error", err)
 		}
