@@ -1,0 +1,58 @@
+package auth
+
+import (
+	"errors"
+	"net/http/httptest"
+	"testing"
+)
+
+func TestWhereARequestCarriesItsToken(t *testing.T) {
+	for name, c := range map[string]struct {
+		headers []string
+		query   string
+		allow   bool
+		token   string
+		from    Source
+		err     error
+	}{
+		"a header":                          {headers: []string{"Bearer abc"}, token: "abc", from: FromHeader},
+		"the scheme in any case":            {headers: []string{"bEARER abc"}, token: "abc", from: FromHeader},
+		"several spaces":                    {headers: []string{"Bearer   abc"}, token: "abc", from: FromHeader},
+		"the query":                         {query: "cursor=1&access_token=abc", allow: true, token: "abc", from: FromQuery},
+		"the header before the query":       {headers: []string{"Bearer abc"}, query: "access_token=def", allow: true, token: "abc", from: FromHeader},
+		"nothing":                           {allow: true, err: ErrMissing},
+		"another parameter":                 {query: "token=abc&xaccess_token=d", allow: true, err: ErrMissing},
+		"another parameter, broken":         {query: "cursor=%zz", allow: true, err: ErrMissing},
+		"the query, switched off":           {query: "access_token=abc", err: ErrMissing},
+		"an empty header":                   {headers: []string{""}, from: FromHeader, err: ErrInvalid},
+		"a scheme alone":                    {headers: []string{"Bearer"}, from: FromHeader, err: ErrInvalid},
+		"a scheme and a space":              {headers: []string{"Bearer "}, from: FromHeader, err: ErrInvalid},
+		"a token alone":                     {headers: []string{"abc"}, from: FromHeader, err: ErrInvalid},
+		"another scheme":                    {headers: []string{"Basic YTpi"}, from: FromHeader, err: ErrInvalid},
+		"a tab for the space":               {headers: []string{"Bearer\tabc"}, from: FromHeader, err: ErrInvalid},
+		"two words":                         {headers: []string{"Bearer abc def"}, from: FromHeader, err: ErrInvalid},
+		"two headers":                       {headers: []string{"Bearer abc", "Bearer def"}, from: FromHeader, err: ErrInvalid},
+		"a bad header never falls through":  {headers: []string{"Bearer"}, query: "access_token=abc", allow: true, from: FromHeader, err: ErrInvalid},
+		"an empty parameter":                {query: "access_token=", allow: true, from: FromQuery, err: ErrInvalid},
+		"two parameters":                    {query: "access_token=a&access_token=b", allow: true, from: FromQuery, err: ErrInvalid},
+		"a parameter that cannot be read":   {query: "access_token=%zz", allow: true, from: FromQuery, err: ErrInvalid},
+		"a parameter with a semicolon":      {query: "a=1;access_token=abc", allow: true, from: FromQuery, err: ErrInvalid},
+		"a parameter with a space":          {query: "access_token=a+b", allow: true, from: FromQuery, err: ErrInvalid},
+		"a parameter spelt with an escape":  {query: "acc%65ss_token=abc", allow: true, token: "abc", from: FromQuery},
+		"a parameter with a line end in it": {query: "access_token=a%0d%0ab", allow: true, from: FromQuery, err: ErrInvalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", "/v1/inbox?"+c.query, nil)
+			for _, h := range c.headers {
+				r.Header.Add("Authorization", h)
+			}
+			token, from, err := FromRequest(r, c.allow)
+			if token != c.token || from != c.from || !errors.Is(err, c.err) {
+				t.Errorf("got %q from %q, %v; want %q from %q, %v", token, from, err, c.token, c.from, c.err)
+			}
+		})
+	}
+	r := httptest.NewRequest("GET", "/v1/inbox?access_token=abc", nil)
+	_, _, err := FromRequest(r, false)
+	reason(t, err, "switched off")
+}
