@@ -35,6 +35,7 @@ func (c Counts) AppendJSON(b []byte) []byte {
 func (s *state) cut(m Mark) Mark {
 	if end, _ := s.epochEnd(m.Epoch); m.Epoch != "" && end > 0 && m.Upto >= end {
 		m.Upto = end - 1
+		m.Epoch = s.epochAt(m.Upto)
 	}
 	return m
 }
@@ -70,13 +71,18 @@ func version(c Counts, m Mark) string {
 	return strconv.FormatUint(h.Sum64(), 36)
 }
 
-// SetMark makes the mark the user's present one and wakes his readers. Whoever
-// watches the Marks calls it.
+// SetMark makes the mark the user's present one, unless it is older, and wakes
+// his readers. Whoever watches the Marks calls it.
 func (v *View) SetMark(user string, m Mark) {
 	v.mu.Lock()
-	v.marks[user] = m
+	newer := m.Rev > v.marks[user].Rev
+	if newer {
+		v.marks[user] = m
+	}
 	v.mu.Unlock()
-	v.bells.ring(userBell(user))
+	if newer {
+		v.bells.ring(userBell(user))
+	}
 }
 
 // mark is the user's mark as far as the log vouches for it.

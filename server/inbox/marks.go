@@ -1,8 +1,6 @@
 package inbox
 
-import (
-	"context"
-)
+import "context"
 
 // MaxReadIDs is how many alarms and notices a user may have read one by one
 // above his mark.
@@ -11,6 +9,8 @@ const MaxReadIDs = 1000
 // A Mark is what a user has read: everything announced up to Upto, and what
 // Read names. It only rises.
 type Mark struct {
+	// Rev rises by one with each change.
+	Rev uint64 `json:"rev"`
 	// Epoch names the stretch of the log that Upto lies in, as in a Cursor.
 	Epoch string `json:"epoch"`
 	Upto  uint64 `json:"upto"`
@@ -18,7 +18,6 @@ type Mark struct {
 	// is never changed in place.
 	Read map[string]uint64 `json:"read,omitempty"`
 }
-
 
 // Marks keeps the read marks of all users. Its methods may be called by many
 // goroutines at once. Errors are those of a Log.

@@ -21,6 +21,7 @@ func (v *View) MarkRead(ctx context.Context, marks Marks, user string, groups []
 	read := v.readIDs(user, groups, ids)
 	mark, err := marks.Update(ctx, user, func(m Mark) (Mark, error) {
 		m = v.cut(m)
+		m.Rev++
 		if seq > m.Upto || m.Epoch == "" {
 			m.Upto, m.Epoch = max(seq, m.Upto), epoch
 		}

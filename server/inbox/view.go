@@ -129,11 +129,18 @@ func (v *View) run(ctx context.Context) error {
 	return err
 }
 
-// knows says whether the state has met the entry's epoch. An entry without one
-// is a test's.
+// knows says whether the state has met the entry's epoch, nearly always the
+// last one. An entry without one is a test's.
 func (s *state) knows(e *Entry) bool {
-	return e.Epoch == "" || e.Subject == SubjectEpoch ||
-		slices.ContainsFunc(s.epochs, func(p Epoch) bool { return p.Name == e.Epoch })
+	if e.Epoch == "" || e.Subject == SubjectEpoch {
+		return true
+	}
+	for i := len(s.epochs) - 1; i >= 0; i-- {
+		if s.epochs[i].Name == e.Epoch {
+			return true
+		}
+	}
+	return false
 }
 
 // swap makes a newly loaded state the one that readers see.

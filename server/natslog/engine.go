@@ -1,0 +1,134 @@
+package natslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// ErrLocked: another process has the store's directory open.
+var ErrLocked = errors.New("the directory is in use by another process")
+
+// engine is a NATS server inside the process that listens on nothing.
+type engine struct {
+	server *server.Server
+	lock   *os.File
+}
+
+// noLimit is a size no disk has. Without it the server would allow itself three
+// quarters of what is free at its start; the reserve is the limit here.
+const noLimit = 1 << 60
+
+func startEngine(ctx context.Context, o Options) (*engine, error) {
+	if err := os.MkdirAll(o.Dir, 0o750); err != nil {
+		return nil, fmt.Errorf("make the directory of the log: %w", err)
+	}
+	lock, err := lockDir(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{lock: lock}
+	e.server, err = server.NewServer(&server.Options{
+		ServerName:             "tocsin",
+		DontListen:             true,
+		JetStream:              true,
+		StoreDir:               o.Dir,
+		JetStreamMaxStore:      noLimit,
+		SyncAlways:             o.SyncAlways,
+		SyncInterval:           o.SyncInterval,
+		NoSigs:                 true,
+		NoLog:                  true,
+		DisableJetStreamBanner: true,
+	})
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("configure the engine: %w", err)
+	}
+	e.server.SetLoggerV2(engineLog{o.Logger}, false, false, false)
+	e.server.Start()
+	// Recovery reads what a killed process left behind, so it may take a while
+	// on a big store.
+	for !e.server.ReadyForConnections(time.Second) || !e.server.JetStreamEnabled() {
+		if err := ctx.Err(); err != nil || !e.server.Running() {
+			e.stop(context.WithoutCancel(ctx))
+			return nil, fmt.Errorf("start the engine in %s: %w", o.Dir, errors.Join(err, errNotReady))
+		}
+	}
+	return e, nil
+}
+
+var errNotReady = errors.New("it did not become ready")
+
+// stop shuts the server down and waits until its files are written, or for the
+// context; only then is the directory free for another process.
+func (e *engine) stop(ctx context.Context) error {
+	done := make(chan struct{})
+	// Ends with the server's shutdown, which waits for nothing but its own disk.
+	go func() {
+		e.server.Shutdown()
+		e.server.WaitForShutdown()
+		e.lock.Close()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the engine to stop: %w", ctx.Err())
+	}
+}
+
+// lockDir takes the directory for this process until the file is closed; the
+// system frees it when the process dies, however it dies.
+func lockDir(dir string) (*os.File, error) {
+	path := filepath.Join(dir, "LOCK")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock of the log: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		pid, _ := os.ReadFile(path)
+		return nil, fmt.Errorf("open the log in %s: %w (pid %s)", dir, ErrLocked, strings.TrimSpace(string(pid)))
+	}
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// engineLog hands the server's warnings and errors to slog. Its notices are
+// about listeners and versions, and of no use to an operator of Tocsin.
+type engineLog struct{ to *slog.Logger }
+
+func (engineLog) Noticef(string, ...any) {}
+func (engineLog) Debugf(string, ...any)  {}
+func (engineLog) Tracef(string, ...any)  {}
+
+func (l engineLog) Warnf(format string, v ...any) {
+	l.to.Warn("engine: " + fmt.Sprintf(format, v...))
+}
+
+func (l engineLog) Errorf(format string, v ...any) {
+	l.to.Error("engine: " + fmt.Sprintf(format, v...))
+}
+
+// Fatalf is called with what the server cannot go on after; it then stops by
+// itself, and every call fails with inbox.ErrUnavailable.
+func (l engineLog) Fatalf(format string, v ...any) { l.Errorf(format, v...) }

@@ -1,0 +1,254 @@
+package natslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"tocsin/server/inbox"
+)
+
+// A pull asks for so many messages at most, of so many bytes at most: much
+// enough for a load to run without waiting, and a bounded amount of memory when
+// all of them are large.
+const (
+	pullMessages = 8192
+	pullBytes    = 16 << 20
+)
+
+const (
+	// heartbeat is how often an idle consumer shows that it lives; the library
+	// replaces one that misses two.
+	heartbeat = time.Second
+	// scanCheck is how often a scan with an end looks whether the end was
+	// purged away under it.
+	scanCheck = 500 * time.Millisecond
+	scanRetry = 250 * time.Millisecond
+	// consumerLinger is how long the engine keeps a consumer nobody pulls from.
+	consumerLinger = 30 * time.Second
+	purgeTimeout   = 30 * time.Second
+)
+
+// Scan implements [inbox.Source]. It does not end because the engine is away:
+// it goes on where it stood when the engine is back. A closed log ends it with
+// inbox.ErrUnavailable.
+func (l *Log) Scan(ctx context.Context, s inbox.Scan, each func(inbox.Message) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sc := &scan{log: l, want: s, each: each}
+	done := make(chan error, 1)
+	// Ends when the scan does; when the context ends while the library creates a
+	// consumer, at the end of that request. each is not called after the return.
+	go func() { done <- sc.run(ctx) }()
+	tick := time.NewTicker(scanCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-ctx.Done():
+			sc.stop()
+			return ctx.Err()
+		case <-l.closed:
+			sc.stop()
+			return unavailable("scan the log", errClosed)
+		case <-tick.C:
+			if sc.endPurged(ctx) {
+				cancel()
+				sc.stop()
+				return nil
+			}
+		}
+	}
+}
+
+// scan is one Scan under way.
+type scan struct {
+	log  *Log
+	want inbox.Scan
+	each func(inbox.Message) error
+
+	mu      sync.Mutex // held while each runs, and for the fields below
+	stopped bool
+	last    uint64 // sequence of the message given last
+	end     uint64 // where a scan that does not follow ends; 0 is not known yet
+}
+
+// stop waits until each is not running and keeps it from running again.
+func (s *scan) stop() {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+}
+
+// errScanned ends a session: the scan has come to its end.
+var errScanned = errors.New("everything was given")
+
+// run gives everything that is wanted, with as many consumers as it takes.
+func (s *scan) run(ctx context.Context) error {
+	for {
+		err := s.session(ctx)
+		var own eachError
+		switch {
+		case errors.Is(err, errScanned):
+			return nil
+		case errors.As(err, &own):
+			return own.error
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		s.log.opts.Logger.Warn("scan of the log: begin again where it stood", "after", s.last, "error", err)
+		if !s.log.pause(ctx, scanRetry) {
+			return unavailable("scan the log", errClosed)
+		}
+	}
+}
+
+// eachError sets what each returned apart from troubles with the engine.
+type eachError struct{ error }
+
+// session reads with one ordered consumer until the end, or trouble.
+func (s *scan) session(ctx context.Context) error {
+	if !s.want.Newest {
+		// What begins after this is not wanted, so the end is taken first.
+		if over, err := s.findEnd(ctx); over || err != nil {
+			return errors.Join(err, overError(over))
+		}
+	}
+	create, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	consumer, err := s.log.js.OrderedConsumer(create, streamName, s.config())
+	if err != nil {
+		return fmt.Errorf("create a consumer: %w", err)
+	}
+	defer s.forget(consumer)
+	if s.want.Newest {
+		// The consumer has chosen the newest message of every subject; all of
+		// them lie at or below what is last now, so the end is taken after.
+		if over, err := s.findEnd(ctx); over || err != nil {
+			return errors.Join(err, overError(over))
+		}
+	}
+	messages, err := consumer.Messages(
+		jetstream.PullMaxMessagesWithBytesLimit(pullMessages, pullBytes),
+		jetstream.PullHeartbeat(heartbeat))
+	if err != nil {
+		return fmt.Errorf("read from a consumer: %w", err)
+	}
+	defer messages.Stop()
+	for {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return fmt.Errorf("read the next message: %w", err)
+		}
+		if err := s.give(m); err != nil {
+			return err
+		}
+	}
+}
+
+func overError(over bool) error {
+	if over {
+		return errScanned
+	}
+	return nil
+}
+
+// config resumes after what was given. A scan for the newest messages then goes
+// on with all messages: more than wanted, and nothing less.
+func (s *scan) config() jetstream.OrderedConsumerConfig {
+	c := jetstream.OrderedConsumerConfig{
+		InactiveThreshold: consumerLinger,
+		// The library doubles its pauses up to 10 s and cannot be stopped
+		// meanwhile. One attempt, and run begins anew.
+		MaxResetAttempts: 1,
+	}
+	switch {
+	case s.last > 0:
+		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, s.last+1
+	case s.want.Newest:
+		c.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+	case s.want.From > 1:
+		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, s.want.From
+	default:
+		c.DeliverPolicy = jetstream.DeliverAllPolicy
+	}
+	return c
+}
+
+// forget removes the consumer, so that many short scans leave nothing behind.
+func (s *scan) forget(c jetstream.Consumer) {
+	info := c.CachedInfo()
+	if info == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	// One that cannot be removed now lingers for a while; that is all.
+	_ = s.log.js.DeleteConsumer(ctx, streamName, info.Name)
+}
+
+// findEnd settles once where a scan that does not follow ends; over says that
+// nothing is wanted.
+func (s *scan) findEnd(ctx context.Context) (over bool, err error) {
+	if s.want.Follow || s.end != 0 {
+		return false, nil
+	}
+	b, err := s.log.Bounds(ctx)
+	if err != nil {
+		return false, err
+	}
+	if b.Messages == 0 || b.Last < s.want.From {
+		return true, nil
+	}
+	s.mu.Lock()
+	s.end = b.Last
+	s.mu.Unlock()
+	return false, nil
+}
+
+// endPurged says that everything up to the end was purged, so that no message
+// will come to end the scan.
+func (s *scan) endPurged(ctx context.Context) bool {
+	if s.want.Follow || !s.mu.TryLock() {
+		return false // each is running, so something came
+	}
+	end := s.end
+	s.mu.Unlock()
+	if end == 0 {
+		return false
+	}
+	b, err := s.log.Bounds(ctx)
+	return err == nil && b.First > end
+}
+
+// give hands on one message. It returns errScanned at the end.
+func (s *scan) give(m jetstream.Msg) error {
+	meta, err := m.Metadata()
+	if err != nil {
+		return fmt.Errorf("read a message's sequence: %w", err)
+	}
+	seq := meta.Sequence.Stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return context.Canceled
+	}
+	if seq <= s.last && !s.want.Newest {
+		return fmt.Errorf("message %d came after %d", seq, s.last)
+	}
+	s.last = seq
+	if seq >= s.want.From && (s.end == 0 || seq <= s.end) {
+		if err := s.each(inbox.Message{Seq: seq, Subject: m.Subject(), Data: m.Data()}); err != nil {
+			return eachError{err}
+		}
+	}
+	if s.end != 0 && seq >= s.end {
+		return errScanned
+	}
+	return nil
+}
