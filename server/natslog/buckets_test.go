@@ -8,11 +8,8 @@ import (
 	"testing"
 	"time"
 
-<<<<<<< HEAD
-=======
 	"github.com/nats-io/nats-server/v2/server"
 
->>>>>>> natslog
 	"tocsin/server/inbox"
 	"tocsin/server/natslog"
 )
@@ -162,11 +159,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 }
 
 func TestLeaseIsLostInTime(t *testing.T) {
-<<<<<<< HEAD
-	s := startServer(t, -1, t.TempDir())
-=======
 	s := startServer(t, server.RANDOM_PORT, t.TempDir())
->>>>>>> natslog
 	l := open(t, natslog.Options{URL: s.ClientURL()})
 	const ttl = time.Second
 	lease, err := l.Lease(t.Context(), "worker", ttl)
