@@ -8,5 +8,5 @@ import (
 )
 
 func TestMemoryLog(t *testing.T) {
-	inboxtest.Log(t, func(testing.TB) inbox.Log { return &inbox.MemoryLog{} })
+	inboxtest.Log(t, func(*testing.T) inbox.Log { return &inbox.MemoryLog{} })
 }

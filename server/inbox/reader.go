@@ -95,6 +95,20 @@ func (b *Batch) CursorAt(i int) string {
 	return c.String()
 }
 
+// AppendCursor writes CursorAt(i); with i = -1, the cursor before the items,
+// from which they can be had again.
+func (b *Batch) AppendCursor(to []byte, i int) []byte {
+	switch {
+	case i == len(b.Items)-1:
+		return append(to, b.Cursor...)
+	case i < 0:
+		return b.at.append(to)
+	}
+	c := b.at
+	c.Seq = b.Items[i].At
+	return c.append(to)
+}
+
 // Start says where a reader begins.
 type Start struct {
 	// Cursor is what an earlier answer gave, Earliest or Latest; empty is Latest.
@@ -115,7 +129,7 @@ type Reader struct {
 	given  string // the text of pos where it came from outside
 	pos    Cursor
 	seen   uint64 // in Plain mode: everything up to here has been looked at
-	leader uint64 // the log's last sequence, asked when pos was above the head
+	asked  bool   // the log's leader was asked, as pos was above the head
 
 	gen, version uint64
 	m            *membership
@@ -201,7 +215,7 @@ func (r *Reader) awaitHead(ctx context.Context) error {
 	if err := r.v.Wait(ctx, min(bounds.Last, max(r.pos.Seq, r.pos.End))); err != nil {
 		return err
 	}
-	r.leader = bounds.Last
+	r.asked = true
 	return nil
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // A Factory returns a new, empty log that lives as long as the test.
-type Factory func(t testing.TB) inbox.Log
+type Factory func(t *testing.T) inbox.Log
 
 // Log runs every scenario on logs of the factory.
 func Log(t *testing.T, make Factory) {

@@ -41,14 +41,16 @@ func registerThenRead(t *testing.T, log inbox.Log) {
 	// The reader asks for the next append while it is being made, so that over
 	// the rounds it falls before, between and after his registering and reading.
 	asked := make(chan struct{})
-	go func() { // ends after its rounds, or with the reader
-		for i := range rounds {
+	var writer sync.WaitGroup
+	writer.Go(func() { // ends when asked is closed
+		for i := 0; ; i++ {
 			if _, ok := <-asked; !ok {
 				return
 			}
 			w.Alarm("d", ops, inbox.Major, fmt.Sprint(i))
 		}
-	}()
+	})
+	defer writer.Wait()
 	defer close(asked)
 	counts := 0
 	for i := range rounds {
