@@ -13,7 +13,7 @@ import (
 )
 
 func TestPublishSendsTheAlarmOfTheFlags(t *testing.T) {
-	g := serve(t)
+	g := newGateway(t)
 	got := call(t, "", "publish", "--device", "d1", "--type", "hot", "--severity", "major", "--message", "90 °C",
 		"--attr", "sensor=a=b", "--attr", "x=", "--id", "e1", "--time", "2026-11-21T02:00:00Z")
 	got.ok(t)
@@ -27,7 +27,7 @@ func TestPublishSendsTheAlarmOfTheFlags(t *testing.T) {
 }
 
 func TestPublishSendsLinesInOrderAndFailsWhenOneIsRejected(t *testing.T) {
-	g := serve(t)
+	g := newGateway(t)
 	g.lose = func(path string, n int) bool { return path == "/v1/alarms" && n == 2 }
 	var in strings.Builder
 	for i := range 7 {
@@ -56,7 +56,7 @@ func TestPublishSendsLinesInOrderAndFailsWhenOneIsRejected(t *testing.T) {
 }
 
 func TestPublishIsCalledWrongly(t *testing.T) {
-	serve(t)
+	newGateway(t)
 	for want, args := range map[string][]string{
 		"--device is wanted":            {"--type", "t"},
 		"want key=value, not \"x\"":     {"--device", "d", "--attr", "x"},
@@ -75,7 +75,7 @@ func TestPublishIsCalledWrongly(t *testing.T) {
 }
 
 func TestARefusedTokenIsExplained(t *testing.T) {
-	serve(t)
+	newGateway(t)
 	for _, args := range [][]string{
 		{"tail", "--via", "sse"}, {"tail", "--via", "longpoll"}, {"tail", "--via", "poll"},
 		{"publish", "--device", "d", "--type", "t"}, {"import"}, {"replay", "--groups-from", "", "-"},
@@ -88,7 +88,7 @@ func TestARefusedTokenIsExplained(t *testing.T) {
 }
 
 func TestTailPrintsEachEntryOnceOverEveryTransportAndGoesOnWhereItWas(t *testing.T) {
-	g := serve(t)
+	g := newGateway(t)
 	var want []string
 	for i := range 10 {
 		want = append(want, fmt.Sprintf(`{"n":%d}`, i))
@@ -122,7 +122,7 @@ func TestTailPrintsEachEntryOnceOverEveryTransportAndGoesOnWhereItWas(t *testing
 }
 
 func TestTailEndsWhenNothingComes(t *testing.T) {
-	serve(t).entries = []string{`{"n":0}`}
+	newGateway(t).entries = []string{`{"n":0}`}
 	for _, via := range client.Ways {
 		got := call(t, "", "tail", "--via", via, "--cursor", "earliest", "--exit-after-idle", "50ms")
 		got.ok(t)
@@ -147,7 +147,7 @@ func TestTailIsCalledWrongly(t *testing.T) {
 }
 
 func TestImportTellsTheLinesThatWereRefused(t *testing.T) {
-	g := serve(t)
+	g := newGateway(t)
 	file := filepath.Join(t.TempDir(), "d.jsonl")
 	if err := os.WriteFile(file, []byte("{\"device\":\"a\",\"groups\":[\"g\",\"h\"]}\n\n{}\n{\"device\":\"b\",\"groups\":[]}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestReplayGivesTheFiguresOfTheStreamHoweverOftenTheServerIsLost(t *testing.
 			"quiet": func(string, int) bool { return false },
 			"lossy": func(_ string, n int) bool { return n%2 == 1 && n < 6 },
 		} {
-			g := serve(t)
+			g := newGateway(t)
 			g.lose = lose
 			got := call(t, "", "replay", stream.Path)
 			got.ok(t)
@@ -188,7 +188,7 @@ func TestReplayGivesTheFiguresOfTheStreamHoweverOftenTheServerIsLost(t *testing.
 }
 
 func TestReplayKeepsTheTimesOfTheRecording(t *testing.T) {
-	g := serve(t)
+	g := newGateway(t)
 	in := `{"time":"2020-01-01T00:00:00Z","device":"d","type":"t"}
 {"time":"2020-01-01T00:01:00Z","device":"d","type":"t","state":"cleared"}
 {"time":"2020-01-01T00:01:00Z","device":"e","type":"t","state":"cleared"}`
@@ -204,7 +204,7 @@ func TestReplayKeepsTheTimesOfTheRecording(t *testing.T) {
 }
 
 func TestReplayRefusesWhatIsNoRecording(t *testing.T) {
-	serve(t)
+	newGateway(t)
 	for want, in := range map[string]string{
 		"-:2: time: want RFC 3339":              "\n{\"device\":\"d\"}",
 		"-:1: invalid character":                "x",

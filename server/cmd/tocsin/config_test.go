@@ -94,7 +94,7 @@ func TestTheSampleHasEverySettingInOrderWithItsDefaultAndAReason(t *testing.T) {
 func TestEverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 	other := map[string]string{ // a text that is not the default
 		"host:port": "127.0.0.1:9", "origins": "https://a.example", "": "false", "file": "f", "name": "n", "dir": "d",
-		"groups": "g", "duration": "31s", "size": "1MiB", "n": "3", "algorithms": "RS256",
+		"groups": "g", "duration": "31s", "size": "1025KiB", "n": "3", "algorithms": "RS256",
 		"interval|always": "always", "clamp|trust": "trust", "debug|info|warn|error": "warn", "text|json": "json",
 	}
 	d := defaults()
@@ -136,23 +136,23 @@ func TestEverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 }
 
 func TestAFlagBeatsTheEnvironmentBeatsTheFileBeatsTheDefault(t *testing.T) {
-	file := "drain: 1s\nlease: 2s\npoll-wait: 3s\n"
-	env := []string{"TOCSIN_DRAIN=10s", "TOCSIN_LEASE=20s", "TOCSIN_PAGE="}
+	file := "drain: 1s\nlease: 2s\nping-interval: 3s\n"
+	env := []string{"TOCSIN_DRAIN=10s", "TOCSIN_LEASE=20s", "TOCSIN_FRAME_ENTRIES="}
 	conf, err := load(t, file, env, []string{"--drain", "40s"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if conf.Drain != 40*time.Second || conf.LeaseTTL != 20*time.Second || conf.PollWait != 3*time.Second || conf.Page != 100 {
-		t.Errorf("drain %s, lease %s, poll-wait %s, page %d; want 40s of the flag, 20s of the environment, 3s of the file, 100 by default",
-			conf.Drain, conf.LeaseTTL, conf.PollWait, conf.Page)
+	if conf.Drain != 40*time.Second || conf.LeaseTTL != 20*time.Second || conf.Ping != 3*time.Second || conf.FrameEntries != 100 {
+		t.Errorf("drain %s, lease %s, ping-interval %s, frame-entries %d; want 40s of the flag, 20s of the environment, 3s of the file, 100 by default",
+			conf.Drain, conf.LeaseTTL, conf.Ping, conf.FrameEntries)
 	}
-	for name, where := range map[string]string{"drain": "flag --drain", "lease": "env TOCSIN_LEASE", "page": ""} {
+	for name, where := range map[string]string{"drain": "flag --drain", "lease": "env TOCSIN_LEASE", "frame-entries": ""} {
 		if got := conf.origins[name].where; got != where {
 			t.Errorf("%s comes from %q, want %q", name, got, where)
 		}
 	}
-	if got := conf.origins["poll-wait"].where; !strings.HasSuffix(got, "tocsin.yml:3") {
-		t.Errorf("poll-wait comes from %q, want its line in the file", got)
+	if got := conf.origins["ping-interval"].where; !strings.HasSuffix(got, "tocsin.yml:3") {
+		t.Errorf("ping-interval comes from %q, want its line in the file", got)
 	}
 }
 
@@ -164,28 +164,29 @@ func TestAWrongSettingIsRefusedWithItsPlaceItsValueAndWhatIsWanted(t *testing.T)
 	}{
 		{"unknown key", "http: :1\nbogus: 1\n", nil, nil, []string{`tocsin.yml:2: unknown key "bogus"`}},
 		{"underscores", "device_time: trust\n", nil, nil, []string{`unknown key "device_time", want "device-time"`}},
-		{"twice", "page: 1\npage: 2\n", nil, nil, []string{"tocsin.yml:2: page: want it once", "tocsin.yml:1"}},
+		{"twice", "replicas: 1\nreplicas: 2\n", nil, nil, []string{"tocsin.yml:2: replicas: want it once", "tocsin.yml:1"}},
 		{"two wrong lines", "sync: no\nx: 1\n", nil, nil, []string{`:1: sync: want interval or always, not "no"`, `:2: unknown key "x"`}},
 		{"nothing", "data:\n", nil, nil, []string{`:1: data: want one value, "" for none`}},
-		{"a mapping", "page: {a: 1}\n", nil, nil, []string{":1: page: want one value"}},
-		{"a list for one", "page: [1]\n", nil, nil, []string{":1: page: want one value"}},
+		{"a mapping", "replicas: {a: 1}\n", nil, nil, []string{":1: replicas: want one value"}},
+		{"a list for one", "replicas: [1]\n", nil, nil, []string{":1: replicas: want one value"}},
 		{"a mapping for a list", "allowed-origins: {a: 1}\n", nil, nil, []string{"want a list, such as [a, b]"}},
 		{"no mapping", "- a\n", nil, nil, []string{":1: want lines of the form 'key: value'"}},
 		{"no YAML", "a: [\n", nil, nil, []string{"tocsin.yml: line"}},
-		{"two documents", "page: 1\n---\npage: 2\n", nil, nil, []string{"one YAML document"}},
+		{"two documents", "replicas: 1\n---\nreplicas: 2\n", nil, nil, []string{"one YAML document"}},
 		{"secret in the file", "jwt-hs256: abc\n", nil, nil, []string{"want the variable TOCSIN_JWT_HS256"}},
 		{"choice", "", []string{"TOCSIN_DEVICE_TIME=maybe"}, nil, []string{`env TOCSIN_DEVICE_TIME: device-time: want clamp or trust, not "maybe"`}},
 		{"duration", "", nil, []string{"--drain", "10"}, []string{`flag --drain: drain: want a duration from 0s to 10m, such as 25s, not "10"`}},
 		{"size", "", nil, []string{"--window", "1KB"}, []string{`window: want a size from 1MiB to 64GiB, such as 64MiB (units B, KiB, MiB, GiB), not "1KB"`}},
 		{"size too small", "", nil, []string{"--window", "1023KiB"}, []string{"want a size from 1MiB"}},
 		{"size too large", "", nil, []string{"--window", "99999999999999999GiB"}, []string{"want a size from 1MiB"}},
-		{"number", "", nil, []string{"--page", "0"}, []string{`page: want a whole number from 1 to 10000, not "0"`}},
+		{"number", "", nil, []string{"--frame-entries", "0"}, []string{`frame-entries: want a whole number from 1 to 10000, not "0"`}},
 		{"bool", "", []string{"TOCSIN_ACCESS_TOKEN_IN_URL=yes"}, nil, []string{`want true or false, not "yes"`}},
 		{"address", "", nil, []string{"--http", "8080"}, []string{"http: want host:port"}},
 		{"port", "", nil, []string{"--http", ":70000"}, []string{"http: want host:port"}},
 		{"url", "", nil, []string{"--nats-url", "http://a"}, []string{"want a URL that begins with nats://"}},
 		{"url with a password", "", nil, []string{"--nats-url", "http://me:pw@a"}, []string{"http://redacted@a"}},
-		{"algorithms", "", nil, []string{"--jwt-algorithms", "RS256,none"}, []string{"want a list of HS256, RS256, ES256, EdDSA"}},
+		{"algorithms", "", nil, []string{"--jwt-algorithms", "RS256,none"}, []string{`want a list of HS256, RS256, ES256 or EdDSA, not "RS256,none"`}},
+		{"origins", "allowed-origins: [https://a/]\n", nil, nil, []string{"want a list of web origins"}},
 		{"no group", "unassigned-groups: []\n", nil, nil, []string{"want at least one"}},
 		{"no key", "", nil, []string{"--jwt-pem-file", ""}, []string{"want a key to verify tokens with", "tocsin secret"}},
 		{"two secrets", "", []string{"TOCSIN_JWT_HS256=abc"}, []string{"--jwt-hs256-file", "f"}, []string{"not both"}},
@@ -246,7 +247,7 @@ func TestSettingsAreWrittenAsTheyAreRead(t *testing.T) {
 }
 
 func TestConfigCheckPrintsAFileThatGivesTheSameSettingsWithoutSecrets(t *testing.T) {
-	t.Setenv("TOCSIN_JWT_HS256", "a secret that is never to be printed")
+	t.Setenv("TOCSIN_JWT_HS256", "a secret of 32 bytes that is never to be printed")
 	t.Setenv("TOCSIN_DEVICE_TIM", "trust")
 	got := call(t, "", "config", "check", "--nats-url", "nats://me:pass@127.0.0.1:4222/x", "--allowed-origins", "https://a,https://b")
 	got.ok(t)

@@ -26,8 +26,8 @@ type gateway struct {
 	entries []string
 }
 
-// serve starts the gateway and points the client commands at it.
-func serve(t *testing.T) *gateway {
+// newGateway starts the gateway and points the client commands at it.
+func newGateway(t *testing.T) *gateway {
 	t.Helper()
 	g := &gateway{t: t, asked: map[string]int{}, outcome: map[string]string{}, active: map[string]bool{}, groups: map[string]string{}}
 	g.lose = func(string, int) bool { return false }
