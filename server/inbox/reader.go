@@ -95,6 +95,20 @@ func (b *Batch) CursorAt(i int) string {
 	return c.String()
 }
 
+// AppendCursor writes CursorAt(i); with i = -1, the cursor before the items,
+// from which they can be had again.
+func (b *Batch) AppendCursor(to []byte, i int) []byte {
+	switch {
+	case i == len(b.Items)-1:
+		return append(to, b.Cursor...)
+	case i < 0:
+		return b.at.append(to)
+	}
+	c := b.at
+	c.Seq = b.Items[i].At
+	return c.append(to)
+}
+
 // Start says where a reader begins.
 type Start struct {
 	// Cursor is what an earlier answer gave, Earliest or Latest; empty is Latest.
