@@ -49,8 +49,9 @@ const (
 
 // String writes the cursor: epoch.seq.groups, and .mode+end where there is one;
 // numbers in base 36.
-func (c Cursor) String() string {
-	b := make([]byte, 0, MaxCursor)
+func (c Cursor) String() string { return string(c.append(make([]byte, 0, MaxCursor))) }
+
+func (c Cursor) append(b []byte) []byte {
 	b = append(b, c.Epoch...)
 	b = append(b, '.')
 	b = strconv.AppendUint(b, c.Seq, 36)
@@ -60,7 +61,7 @@ func (c Cursor) String() string {
 		b = append(b, '.', byte(c.Mode))
 		b = strconv.AppendUint(b, c.End, 36)
 	}
-	return string(b)
+	return b
 }
 
 // ParseCursor reads what String wrote. It does not know the reserved words.

@@ -95,6 +95,20 @@ func (b *Batch) CursorAt(i int) string {
 	return c.String()
 }
 
+// AppendCursor writes CursorAt(i); with i = -1, the cursor before the items,
+// from which they can be had again.
+func (b *Batch) AppendCursor(to []byte, i int) []byte {
+	switch {
+	case i == len(b.Items)-1:
+		return append(to, b.Cursor...)
+	case i < 0:
+		return b.at.append(to)
+	}
+	c := b.at
+	c.Seq = b.Items[i].At
+	return c.append(to)
+}
+
 // Start says where a reader begins.
 type Start struct {
 	// Cursor is what an earlier answer gave, Earliest or Latest; empty is Latest.
@@ -107,15 +121,15 @@ type Start struct {
 // A Reader reads one user's inbox from a cursor on. It belongs to one goroutine
 // at a time; Close it when done.
 type Reader struct {
-	v      *View
-	user   string
-	extra  []string // groups besides the directory's
-	start  Start
-	begun  bool
-	given  string // the text of pos where it came from outside
-	pos    Cursor
-	seen   uint64 // in Plain mode: everything up to here has been looked at
-	leader uint64 // the log's last sequence, asked when pos was above the head
+	v     *View
+	user  string
+	extra []string // groups besides the directory's
+	start Start
+	begun bool
+	given string // the text of pos where it came from outside
+	pos   Cursor
+	seen  uint64 // in Plain mode: everything up to here has been looked at
+	asked bool   // the log's leader was asked, as pos was above the head
 
 	gen, version uint64
 	m            *membership
@@ -148,8 +162,11 @@ func (v *View) Open(user string, groups []string, start Start) (*Reader, error) 
 // is a gap and a snapshot. Streams use it, which have no other way to answer.
 func (v *View) OpenLost(user string, groups []string, cursor string) *Reader {
 	return &Reader{v: v, user: user, extra: groups, begun: true,
-		given: cursor, pos: Cursor{Epoch: "lost", Groups: "lost"}}
+		given: cursor, pos: Cursor{Epoch: lostEpoch}}
 }
+
+// lostEpoch is the epoch of an unreadable cursor; no real one has such a name.
+const lostEpoch = "lost"
 
 // Close releases what the reader holds.
 func (r *Reader) Close() { r.leaveBells() }
@@ -201,7 +218,7 @@ func (r *Reader) awaitHead(ctx context.Context) error {
 	if err := r.v.Wait(ctx, min(bounds.Last, max(r.pos.Seq, r.pos.End))); err != nil {
 		return err
 	}
-	r.leader = bounds.Last
+	r.asked = true
 	return nil
 }
 

@@ -1,0 +1,170 @@
+package poll
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"tocsin/server/inbox"
+	"tocsin/transports"
+)
+
+// Limits of a poll.
+const (
+	DefaultLimit = 100              // entries of an answer
+	MaxLimit     = 1000             // that a client may ask for
+	MaxWait      = 55 * time.Second // longer ones are cut: proxies end a request after a minute
+)
+
+// Options are what polls are answered from.
+type Options struct {
+	View *inbox.View
+	// Limits must have their defaults filled in.
+	Limits transports.Limits
+	// Busy and Idle are what a client is told to wait before its next short poll,
+	// after an answer with something in it and without; 0 is 5 s and 30 s.
+	Busy, Idle time.Duration
+	// Delivered, unless nil, hears how many entries were written.
+	Delivered func(entries int)
+}
+
+// Serve answers one poll. Errors: a transports.ParamError, also for a cursor
+// that is none, and those of transports.Once.
+func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c transports.Client, o Options) error {
+	o.Busy, o.Idle = cmp.Or(o.Busy, 5*time.Second), cmp.Or(o.Idle, 30*time.Second)
+	start, err := transports.StartOf(r)
+	if err != nil {
+		return err
+	}
+	ask := transports.Ask{}
+	if ask.Limit, err = limitOf(r); err != nil {
+		return err
+	}
+	var preferred bool
+	if ask.Wait, preferred, err = waitOf(r); err != nil {
+		return err
+	}
+	s := transports.Session{Expires: c.Expires, Delivered: o.Delivered}
+	if s.Reader, err = o.View.Open(c.User, c.Groups, start); err != nil {
+		if errors.Is(err, inbox.ErrCursor) {
+			return &transports.ParamError{Param: "cursor", Detail: err.Error()}
+		}
+		return err
+	}
+	defer s.Reader.Close()
+	known := tagsOf(r)
+	ask.News = func(b *inbox.Batch) bool { return known != nil && !known.match(b, start.Cursor) }
+	p, err := transports.Once(ctx, s, ask, o.Limits)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("ETag", tagOf(&p.Batch))
+	if preferred {
+		h.Set("Preference-Applied", "wait="+strconv.Itoa(int(ask.Wait/time.Second)))
+	}
+	if p.Empty() && !p.Drained && known.match(&p.Batch, start.Cursor) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	body := appendPage(make([]byte, 0, 512+sizeOf(&p)), &p, o.interval(&p))
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	// A client that is gone misses nothing: it still has its cursor.
+	_, _ = w.Write(body)
+	return nil
+}
+
+// interval is when the next short poll is due, in seconds: at once where more is
+// there already, soon when the node goes down.
+func (o *Options) interval(p *transports.Page) int {
+	switch {
+	case p.More:
+		return 0
+	case p.Drained:
+		return 1
+	case p.Empty():
+		return int(o.Idle / time.Second)
+	}
+	return int(o.Busy / time.Second)
+}
+
+func sizeOf(p *transports.Page) (n int) {
+	for i := range p.Items {
+		n += p.Items[i].Size() + 1
+	}
+	return n
+}
+
+func appendPage(b []byte, p *transports.Page, interval int) []byte {
+	b = append(b, `{"entries":[`...)
+	for i := range p.Items {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = p.Items[i].AppendJSON(b)
+	}
+	b = append(b, `],"cursor":`...)
+	b = inbox.AppendString(b, p.Cursor)
+	b = append(b, `,"more":`...)
+	b = strconv.AppendBool(b, p.More)
+	b = append(b, ',')
+	b = p.Counts.AppendJSON(b)
+	b = append(b, `,"interval":`...)
+	b = strconv.AppendInt(b, int64(interval), 10)
+	b = append(b, `,"gap":`...)
+	if p.Gap == nil {
+		b = append(b, "null"...)
+	} else {
+		b = p.Gap.AppendJSON(b)
+	}
+	return append(b, '}', '\n')
+}
+
+func limitOf(r *http.Request) (int, error) {
+	text := r.URL.Query().Get("limit")
+	if text == "" {
+		return DefaultLimit, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > MaxLimit {
+		return 0, &transports.ParamError{Param: "limit", Limit: MaxLimit,
+			Detail: fmt.Sprintf("want 1 to %d, not %.40q", MaxLimit, text)}
+	}
+	return n, nil
+}
+
+// waitOf reads ?wait= or, without it, Prefer: wait= (RFC 7240). preferred says
+// that the latter was followed. A preference that cannot be read is passed over,
+// as its RFC wants.
+func waitOf(r *http.Request) (wait time.Duration, preferred bool, err error) {
+	if text := r.URL.Query().Get("wait"); text != "" {
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil || f < 0 || math.IsNaN(f) {
+			return 0, false, &transports.ParamError{Param: "wait", Limit: int(MaxWait / time.Second),
+				Detail: fmt.Sprintf("want seconds from 0 to 55, such as 25, not %.40q", text)}
+		}
+		return time.Duration(min(f, MaxWait.Seconds()) * float64(time.Second)), false, nil
+	}
+	for _, line := range r.Header.Values("Prefer") {
+		for p := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(p, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			value, _, _ = strings.Cut(value, ";")
+			if n, err := strconv.ParseUint(strings.Trim(value, ` "`), 10, 32); err == nil {
+				return min(time.Duration(n)*time.Second, MaxWait), true, nil
+			}
+		}
+	}
+	return 0, false, nil
+}

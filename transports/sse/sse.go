@@ -1,0 +1,92 @@
+package sse
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"tocsin/server/inbox"
+	"tocsin/transports"
+)
+
+// maxPad bounds the comment that ?pad= asks for, in bytes.
+const maxPad = 8 << 10
+
+// Options are what streams are served from.
+type Options struct {
+	View *inbox.View
+	// Limits must have their defaults filled in.
+	Limits transports.Limits
+	// Delivered, unless nil, hears how many entries were written.
+	Delivered func(entries int)
+}
+
+// Serve answers the request with the client's stream, until ctx or the client
+// ends it, and says why as transports.Stream does. Errors before the first byte:
+// transports.ErrNoStream, a transports.ParamError, those of transports.Stream.
+func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c transports.Client, o Options) error {
+	if !r.ProtoAtLeast(1, 1) {
+		return transports.ErrNoStream
+	}
+	start, err := transports.StartOf(r)
+	if err != nil {
+		return err
+	}
+	pad, err := padOf(r)
+	if err != nil {
+		return err
+	}
+	s := transports.Session{Expires: c.Expires, Delivered: o.Delivered}
+	if transports.IsPlace(start.Cursor) {
+		s.Place = start.Cursor
+	}
+	s.Reader, err = o.View.Open(c.User, c.Groups, start)
+	if errors.Is(err, inbox.ErrCursor) {
+		// An error status would stop a browser for ever, so it is a gap.
+		s.Reader, err = o.View.OpenLost(c.User, c.Groups, printable(start.Cursor)), nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Reader.Close()
+	e := &encoder{w: w, rc: http.NewResponseController(w), timeout: o.Limits.WriteTimeout,
+		retry: o.Limits.RetryHint(), pad: pad}
+	defer e.release()
+	err = transports.Stream(ctx, s, e, o.Limits)
+	// The connection may serve another request, which has a deadline of its own.
+	_ = e.rc.SetWriteDeadline(time.Now().Add(o.Limits.WriteTimeout))
+	return err
+}
+
+// padOf reads ?pad=.
+func padOf(r *http.Request) (int, error) {
+	text := r.URL.Query().Get("pad")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, &transports.ParamError{Param: "pad", Detail: "want a number of bytes, at most 8192", Limit: maxPad}
+	}
+	return min(n, maxPad), nil
+}
+
+// printable keeps of a bad cursor what the gap may repeat: nothing, if it could
+// not even be one.
+func printable(cursor string) string {
+	if len(cursor) > inbox.MaxCursor {
+		return ""
+	}
+	for i := range len(cursor) {
+		c := cursor[i]
+		switch {
+		case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z':
+		case c == '.', c == '_', c == '~', c == '-':
+		default:
+			return ""
+		}
+	}
+	return cursor
+}
