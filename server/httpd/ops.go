@@ -3,7 +3,6 @@ package httpd
 import (
 	"net/http"
 	"net/http/pprof"
-
 )
 
 // opsHandler answers on the listener of operation (docs/protocol.md §9), which
