@@ -83,7 +83,7 @@ func TestEveryErrorHasItsProblem(t *testing.T) {
 		name   string
 	}{
 		{auth.ErrMissing, 401, "unauthenticated"}, {auth.ErrInvalid, 401, "invalid-token"},
-		{auth.ErrExpired, 401, "expired-token"}, {transports.Expired, 401, "expired-token"},
+		{auth.ErrExpired, 401, "expired-token"}, {auth.ErrRevoked, 401, "expired-token"}, {transports.Expired, 401, "expired-token"},
 		{transports.Revoked, 401, "expired-token"}, {auth.ErrUnavailable, 503, "keys-unavailable"},
 		{alarm.ErrMalformed, 400, "malformed"}, {alarm.ErrNotFound, 404, "not-found"}, {alarm.ErrIDReused, 409, "id-reused"},
 		{&alarm.ConflictError{Err: alarm.ErrSuperseded}, 409, "superseded"},
@@ -153,11 +153,24 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 	}
 }
 
+func TestACookieChangesNothingForOtherPages(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Origins = []string{"https://ops.example"} })
+	cookie := auth.SessionCookie(token(t, "ada", "inbox publish", time.Minute), time.Now().Add(time.Minute), false)
+	with := func(more ...string) []string {
+		return append([]string{"Authorization", "", "Cookie", cookie.Name + "=" + cookie.Value}, more...)
+	}
+	w.do("POST", "/v1/alarms", good, with()...).problem(403, "origin")
+	w.do("POST", "/v1/alarms", good, with("Origin", "https://ops.example")...).problem(403, "origin")
+	w.do("POST", "/v1/alarms", good, with("Origin", w.url)...).want(202)
+	w.do("GET", "/v1/inbox", "", with()...).want(200)
+}
+
 func TestTheLogHasNoSecrets(t *testing.T) {
 	w := newWorld(t, nil)
 	secret := token(t, "ada", "", time.Minute)
 	w.do("GET", "/v1/inbox?limit=7&access_token="+secret, "", "Authorization", "", "X-Request-Id", "mine-1").want(200)
-	w.do("GET", "/v1/inbox?acc%65ss_token="+secret+"&ticket=abcde", "", "Authorization", "").want(200)
+	w.do("GET", "/v1/inbox?acc%65ss_token="+secret, "", "Authorization", "").want(200)
+	w.do("GET", "/v1/inbox?ticket=abcde&access_token="+secret, "", "Authorization", "")
 	w.do("GET", "/v1/inbox", "", bearer(secret)...).want(200)
 	a := w.do("GET", "/v1/inbox", "", "X-Request-Id", "a b")
 	if id := a.header.Get("X-Request-Id"); id == "" || id == "a b" {

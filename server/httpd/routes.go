@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"github.com/labstack/echo/v4"
@@ -55,11 +56,17 @@ func (s *Server) as(scope string, h handler) echo.HandlerFunc {
 
 // identify says who sent the request, and that he may use what needs the scope.
 func (s *Server) identify(c echo.Context, scope string) (auth.Identity, error) {
-	token, _, err := auth.FromRequest(c.Request(), s.o.AllowQueryToken)
+	r := c.Request()
+	token, from, err := auth.FromRequest(r, s.o.AllowQueryToken)
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	id, err := s.o.Auth.Verify(c.Request().Context(), token)
+	if from.Ambient() && r.Method != http.MethodGet && r.Method != http.MethodHead && !auth.SameOrigin(r) {
+		// A browser sends the cookie for anybody's page, allowed origins included
+		// (docs/protocol.md §1).
+		return auth.Identity{}, errOrigin
+	}
+	id, err := s.o.Auth.Verify(r.Context(), token)
 	if err != nil {
 		return auth.Identity{}, err
 	}
