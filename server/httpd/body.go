@@ -50,7 +50,7 @@ func (s *Server) readBody(c echo.Context, limit int) ([]byte, error) {
 		return nil, &http.MaxBytesError{Limit: int64(limit)}
 	}
 	in := http.MaxBytesReader(c.Response(), r.Body, int64(limit))
-	_ = http.NewResponseController(c.Response()).SetReadDeadline(note(c).began.Add(s.o.BodyTimeout))
+	s.slowBody(c)
 	b := make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead)
 	buf := bytes.NewBuffer(b)
 	_, err := buf.ReadFrom(in)
@@ -62,6 +62,12 @@ func (s *Server) readBody(c echo.Context, limit int) ([]byte, error) {
 	}
 	bodyDone(c)
 	return buf.Bytes(), nil
+}
+
+// slowBody bounds how long the body may take. The bound stays, unless bodyDone is
+// called: net/http reads what is left of a body before it answers.
+func (s *Server) slowBody(c echo.Context) {
+	_ = http.NewResponseController(c.Response()).SetReadDeadline(note(c).began.Add(s.o.BodyTimeout))
 }
 
 // bodyDone says that a body was read to its end: from then on the connection is

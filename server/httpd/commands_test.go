@@ -128,7 +128,7 @@ func TestShutdownSendsEverybodyAway(t *testing.T) {
 	go func() { held <- w.do("GET", "/v1/inbox?wait=50", "") }() // ends with its answer
 	down := make(chan error, 1)
 	go func() { // ends with its answer
-		for w.server.gateCount() < 2 {
+		for w.server.sessionCount() < 2 {
 			select {
 			case <-time.After(time.Millisecond):
 			case <-ctx.Done():

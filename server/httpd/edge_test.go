@@ -40,7 +40,7 @@ func TestWhoIsAskingIsToldWhatIsWrong(t *testing.T) {
 		w.do(r[0], r[1], "", reader...).problem(403, "forbidden", "admin")
 	}
 	w.do("GET", "/v1/inbox?access_token="+token(t, "ada", "", time.Minute), "", "Authorization", "").want(200)
-	strict := newWorld(t, func(o *Options) { o.AllowQueryToken = false })
+	strict := newWorld(t, func(o *Options) { o.Auth.AllowQuery = false })
 	strict.do("GET", "/v1/inbox?access_token="+token(t, "ada", "", time.Minute), "", "Authorization", "").problem(401, "unauthenticated")
 }
 

@@ -1,8 +1,8 @@
 package httpd
 
-// gateCount is how many sessions run.
-func (s *Server) gateCount() int {
-	s.gate.mu.Lock()
-	defer s.gate.mu.Unlock()
-	return s.gate.inside
+// sessionCount is how many sessions run.
+func (s *Server) sessionCount() int {
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
+	return s.sessions.inside
 }
