@@ -30,12 +30,12 @@ func (s *Server) pages(e *echo.Echo) {
 		page.PathAck: page.Acknowledge, page.PathRead: page.Read, page.PathLogout: page.Logout,
 	} {
 		e.POST(path, s.page(func(ctx context.Context, c echo.Context, v page.Visitor, o page.Options) error {
-			defer s.slowBody(c)()
+			s.slowBody(c)
 			return form(ctx, c.Response(), c.Request(), v, o)
 		}))
 	}
 	e.POST(page.PathLogin, func(c echo.Context) error {
-		defer s.slowBody(c)()
+		s.slowBody(c)
 		return s.answerPage(c, page.Login(c.Request().Context(), c.Response(), c.Request(), s.pageOptions()))
 	})
 	e.GET(page.PathStyle, echo.WrapHandler(http.HandlerFunc(page.Style)))

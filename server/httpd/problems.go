@@ -90,6 +90,7 @@ var kinds = []struct {
 	kind
 }{
 	{auth.ErrMissing, noToken},
+	{auth.ErrRevoked, oldToken}, // is an ErrInvalid too
 	{auth.ErrInvalid, badToken},
 	{auth.ErrExpired, oldToken},
 	{transports.Expired, oldToken},

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -104,12 +103,4 @@ func param(c echo.Context, name string) (string, error) {
 		return "", &transports.ParamError{Param: name, Detail: "the path is not properly percent-encoded"}
 	}
 	return decoded, nil
-}
-
-// slowBody bounds how long the body may take; call the function that it returns
-// once it has been read, as the connection is watched for its end from then on.
-func (s *Server) slowBody(c echo.Context) (read func()) {
-	rc := http.NewResponseController(c.Response())
-	_ = rc.SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
-	return func() { _ = rc.SetReadDeadline(time.Time{}) }
 }

@@ -137,14 +137,14 @@ func (s *sessions) settle() {
 // session is a session of somebody known: counted, noted, and looked at once
 // more, since he may have been revoked in between.
 func (s *Server) session(ctx context.Context, id auth.Identity, stream bool) (_ context.Context, leave func()) {
-	ctx, end, leave := s.sessions.enter(ctx, stream)
+	ctx, end, out := s.sessions.enter(ctx, stream)
 	rise := s.sessions.sit(id, stream, end)
 	if s.revoked(id) {
 		end(transports.Revoked)
 	}
 	return ctx, func() {
 		rise()
-		leave()
+		out()
 	}
 }
 
