@@ -192,3 +192,6 @@ func TestTheDirectoryReportsWhatItTook(t *testing.T) {
 		t.Errorf("the sum: %+v", total)
 	}
 }
+
+// httpWays are the ways that the stand-in for a server speaks.
+var httpWays = []string{ViaSSE, ViaLongPoll, ViaPoll}

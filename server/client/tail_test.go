@@ -147,7 +147,7 @@ func TestSSEEndsAtOnceWhenItsCallerIsDone(t *testing.T) {
 }
 
 func TestTheServersFinalWordEndsEveryTail(t *testing.T) {
-	for _, via := range Ways {
+	for _, via := range httpWays {
 		for status, passes := range map[int]bool{204: false, 401: false, 403: false, 404: false, 406: false, 429: true, 500: true, 503: true} {
 			s, c := play(t, says(status, ""))
 			var r record
@@ -169,7 +169,7 @@ func TestTheServersFinalWordEndsEveryTail(t *testing.T) {
 
 func TestATailEndsWithItsContextAndWithItsCallersError(t *testing.T) {
 	own := errors.New("disk full")
-	for _, via := range Ways {
+	for _, via := range httpWays {
 		answer := streams("id: c1\ndata: {}\n\n")
 		if via != ViaSSE {
 			answer = says(200, `{"entries":[{}],"cursor":"c1","interval":3600}`)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"tocsin/server/client"
 	"tocsin/server/internal/streamtest"
 )
 
@@ -97,7 +96,7 @@ func TestTailPrintsEachEntryOnceOverEveryTransportAndGoesOnWhereItWas(t *testing
 	// Three transports take turns with one cursor.
 	file := filepath.Join(t.TempDir(), "cursor")
 	var out string
-	for i, via := range append(client.Ways, "longpoll") {
+	for i, via := range append(httpWays, "longpoll") {
 		got := call(t, "", "tail", "--via", via, "--cursor", "earliest", "--cursor-file", file, "--count", fmt.Sprint(i+1))
 		got.ok(t)
 		out += got.out
@@ -108,7 +107,7 @@ func TestTailPrintsEachEntryOnceOverEveryTransportAndGoesOnWhereItWas(t *testing
 	if b, _ := os.ReadFile(file); string(b) != "c10\n" {
 		t.Errorf("the file keeps %q", b)
 	}
-	for _, via := range client.Ways {
+	for _, via := range httpWays {
 		got := call(t, "", "tail", "--via", via, "--cursor", "c8", "--with-cursor", "--count", "2", "--quiet")
 		got.ok(t)
 		first := `{"cursor":"c9","entry":{"n":8}}`
@@ -123,7 +122,7 @@ func TestTailPrintsEachEntryOnceOverEveryTransportAndGoesOnWhereItWas(t *testing
 
 func TestTailEndsWhenNothingComes(t *testing.T) {
 	newGateway(t).entries = []string{`{"n":0}`}
-	for _, via := range client.Ways {
+	for _, via := range httpWays {
 		got := call(t, "", "tail", "--via", via, "--cursor", "earliest", "--exit-after-idle", "500ms")
 		got.ok(t)
 		if got.out != "{\"n\":0}\n" {
@@ -134,7 +133,7 @@ func TestTailEndsWhenNothingComes(t *testing.T) {
 
 func TestTailIsCalledWrongly(t *testing.T) {
 	for want, args := range map[string][]string{
-		`--via: want sse or longpoll or poll, not "ws"`: {"--via", "ws"},
+		`--via: want sse or longpoll or poll, not "ws"`: {"--via", "pigeon"},
 		`--snapshot: want active, not "all"`:            {"--snapshot", "all"},
 		"--count: want 0 or more":                       {"--count", "-1"},
 		"--wait: want at least 1s":                      {"--wait", "1ms"},

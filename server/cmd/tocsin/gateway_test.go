@@ -159,3 +159,7 @@ func (g *gateway) stream(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 }
+
+// httpWays are the ways that the stand-in for a server speaks; the others are
+// tried on the real one, in package e2e.
+var httpWays = []string{"sse", "longpoll", "poll"}

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"testing"
 
-	"tocsin/server/client"
 	"tocsin/server/internal/streamtest"
 )
 
@@ -118,7 +117,7 @@ func TestTheGatewayKeepsWhatWasPublishedAndEveryTransportTellsIt(t *testing.T) {
 	told := stream.Want.Occurrences + stream.Want.Repeats + stream.Want.Clears
 	cursor := filepath.Join(t.TempDir(), "cursor")
 	var all []string
-	for i, via := range client.Ways { // a third each, with one cursor
+	for i, via := range httpWays { // a third each, with one cursor
 		n := told / 3
 		if i == 0 {
 			n += told % 3
