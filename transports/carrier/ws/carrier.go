@@ -126,10 +126,11 @@ func (c *Carrier) Serve(w http.ResponseWriter, r *http.Request, begin func(*Conn
 		return &HandshakeError{Status: http.StatusServiceUnavailable, Reason: "the node is going down"}
 	}
 	conn := &Conn{o: &c.o, begin: begin, sent: make(chan struct{}, 1), opened: make(chan error, 1)}
-	opened := conn.opened
+	opened, u, keys := conn.opened, &upgrade{w, conn}, map[string]any{connKey: conn}
 	// Reads until the client is gone, Close was called or the client was silent
-	// for too long, and ends after the conversation's Gone.
-	go conn.run(c.m, w, r)
+	// for too long, and ends after the conversation's Gone. An idle connection
+	// waits deep down in the call: little else is on the stack, so it can shrink.
+	go func() { conn.finish(c.m.HandleRequestWithKeys(u, r, keys)) }()
 	return <-opened
 }
 

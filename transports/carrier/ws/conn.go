@@ -3,7 +3,6 @@ package ws
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -83,9 +82,9 @@ func (c *Conn) close(s *melody.Session, code int, reason string) {
 	}
 }
 
-// run is the connection's reading goroutine, from the handshake to the end.
-func (c *Conn) run(m *melody.Melody, w http.ResponseWriter, r *http.Request) {
-	err := m.HandleRequestWithKeys(&upgrade{w, c}, r, map[string]any{connKey: c})
+// finish is the end of the reading goroutine; err is that of a handshake which
+// failed.
+func (c *Conn) finish(err error) {
 	if c.opened != nil {
 		if c.refused != nil {
 			err = c.refused
