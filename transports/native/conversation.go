@@ -11,8 +11,8 @@ import (
 	"tocsin/transports"
 )
 
-// A Conversation is one client's. Receive and Gone belong to the goroutine that
-// carries its messages.
+// A Conversation is one client's. Receive and Gone are the carrier's to call, one
+// after the other.
 type Conversation struct {
 	o      *Options
 	conn   Conn
@@ -22,14 +22,14 @@ type Conversation struct {
 	done   chan struct{} // closed when nothing is delivered any more
 	why    error         // of the end; to be read after done
 
-	// Of the goroutine that receives.
+	// Of Begin, Receive and Gone.
 	begun    bool        // the delivery is there
 	begins   func() bool // says whether the delivery may begin
 	waiting  *time.Timer // until then
 	leave    func()
 	mistakes int // in a row
 
-	mu      sync.Mutex // guards what follows; the receiver alone writes id
+	mu      sync.Mutex // guards what follows; Receive alone writes id
 	id      *Identity  // nil until known
 	expiry  *time.Timer
 	restart context.CancelCauseFunc // of the delivery, for other groups
@@ -103,9 +103,14 @@ func (c *Conversation) admit(id Identity) {
 func (c *Conversation) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if end := c.id.Expires; !end.IsZero() && !time.Now().Before(end) {
-		c.cancel(transports.Expired)
+	if c.id.Expires.IsZero() || c.ctx.Err() != nil {
+		return
 	}
+	if left := time.Until(c.id.Expires); left > 0 {
+		c.expiry.Reset(left)
+		return
+	}
+	c.cancel(transports.Expired)
 }
 
 // start begins the delivery, unless the conversation is over.

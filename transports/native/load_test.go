@@ -101,6 +101,42 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+// Whatever state a connection is in when it goes, it leaves nothing behind.
+func TestNothingIsLeftBehind(t *testing.T) {
+	w := newWorld(t, settings{carrier: ws.Options{Linger: 50 * time.Millisecond}})
+	before := runtime.NumGoroutine()
+	for i := range 40 {
+		var c *client
+		switch i % 4 {
+		case 0:
+			c = w.dial("")
+		case 1:
+			c = w.dial(w.token(auth.Issue{User: "ada"}))
+		case 2:
+			c = w.enter("ada", "")
+		case 3:
+			c = w.enter("ada", "")
+			c.want("hello")
+			c.say(`{"op":"auth","token":"` + w.token(auth.Issue{User: "ada", Groups: []string{"g"}}) + `"}`)
+		}
+		if i >= 20 {
+			c.say("x", "x", "x", "x", "x", "x", "x", "x", "x", "x")
+			continue
+		}
+		c.Close()
+	}
+	for range 40 {
+		wait(t, "the end", w.ended)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); runtime.NumGoroutine() > before; <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("%d goroutines, before it were %d", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
 func memory() int64 {
 	runtime.GC()
 	var m runtime.MemStats

@@ -61,8 +61,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Conversation is what is said over one connection. Its methods are called by
-// one goroutine, which reads the client's frames.
+// A Conversation is what is said over one connection. Its methods are called one
+// after the other.
 type Conversation interface {
 	// Receive takes the next message, which is the conversation's to keep. The
 	// client's next one is read after it returns, so it must not take long: a
@@ -119,8 +119,9 @@ func New(o Options) (*Carrier, error) {
 
 // Serve answers the handshake. When it returns nil, the connection belongs to
 // the conversation that begin returned; begin must not wait, since nothing can
-// be sent before it has returned. A HandshakeError is for the caller to answer.
-// Any other error leaves nothing to be answered: the client is gone.
+// be sent before it has returned. With an error there is no conversation. A
+// HandshakeError is for the caller to answer; any other leaves nothing to be
+// answered, as the client is gone.
 func (c *Carrier) Serve(w http.ResponseWriter, r *http.Request, begin func(*Conn) Conversation) error {
 	if c.closed.Load() {
 		return &HandshakeError{Status: http.StatusServiceUnavailable, Reason: "the node is going down"}

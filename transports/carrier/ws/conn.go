@@ -86,8 +86,11 @@ func (c *Conn) close(s *melody.Session, code int, reason string) {
 // failed.
 func (c *Conn) finish(err error) {
 	if c.opened != nil {
-		if c.refused != nil {
+		switch {
+		case c.refused != nil:
 			err = c.refused
+		case err == nil:
+			err = errPanic
 		}
 		c.opened <- fmt.Errorf("answer the handshake: %w", err)
 	}
@@ -112,16 +115,27 @@ func (c *Conn) open(s *melody.Session) {
 
 // receive is called by melody's reader, frame by frame.
 func (c *Conn) receive(text []byte) {
-	defer c.guard()
 	switch {
 	case c.closing.Load(): // what still comes is too late
 	case !utf8.Valid(text):
 		c.Close(CodeNotUTF8, "text frames are UTF-8")
 	default:
-		c.talk.Receive(text)
+		c.hear(text)
 		// The client lives, even if its pong waits behind what it has sent.
 		_ = c.socket.SetReadDeadline(time.Now().Add(c.o.Dead))
 	}
+}
+
+// hear lets the conversation work on a stack that is given back. The reader's
+// would keep its largest size for as long as the client is connected.
+func (c *Conn) hear(text []byte) {
+	heard := make(chan struct{})
+	go func() { // ends with Receive
+		defer close(heard)
+		defer c.guard()
+		c.talk.Receive(text)
+	}()
+	<-heard
 }
 
 // guard ends the connection when its conversation panics, instead of all.

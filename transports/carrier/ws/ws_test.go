@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -377,6 +378,71 @@ func TestPanicEndsOnlyItsConnection(t *testing.T) {
 	if _, text, err := good.ReadMessage(); string(text) != "hello" {
 		t.Errorf("the other one got %q, %v", text, err)
 	}
+}
+
+func TestPanicAtTheBeginning(t *testing.T) {
+	c, err := ws.New(ws.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		served <- c.Serve(rw, r, func(*ws.Conn) ws.Conversation { panic("begin") })
+	}))
+	defer server.Close()
+	d := websocket.Dialer{TLSClientConfig: server.Client().Transport.(*http.Transport).TLSClientConfig}
+	conn, _, err := d.Dial("wss"+strings.TrimPrefix(server.URL, "https"), nil)
+	if err == nil {
+		defer conn.Close()
+	}
+	var refused *ws.HandshakeError
+	if err := wait(t, "the error", served); err == nil || errors.As(err, &refused) {
+		t.Errorf("it was served: %v", err)
+	}
+}
+
+func TestOverTLS(t *testing.T) {
+	c, err := ws.New(ws.Options{WriteTimeout: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	talks := make(chan *talk, 2)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		err := c.Serve(rw, r, func(conn *ws.Conn) ws.Conversation {
+			k := &talk{conn: conn, got: make(chan string, 1), gone: make(chan struct{})}
+			talks <- k
+			return k
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	d := websocket.Dialer{TLSClientConfig: server.Client().Transport.(*http.Transport).TLSClientConfig}
+	open := func() (*websocket.Conn, *talk) {
+		conn, _, err := d.Dial("wss"+strings.TrimPrefix(server.URL, "https"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		return conn, <-talks
+	}
+	conn, k := open()
+	_ = conn.WriteMessage(websocket.TextMessage, []byte("hello"))
+	if got := wait(t, "the message", k.got); got != "hello" {
+		t.Errorf("it got %q", got)
+	}
+	if err := k.conn.Send(bytes.Repeat([]byte("x"), 64<<10)); err != nil {
+		t.Error(err)
+	}
+	k.conn.Close(4401, "not authenticated")
+	wantClose(t, conn, 4401)
+	wait(t, "the end", k.gone)
+	_, k = open()
+	for k.conn.Send(bytes.Repeat([]byte("x"), 64<<10)) == nil {
+	}
+	wait(t, "the end of the stalled one", k.gone)
 }
 
 func TestCloseSendsAllAway(t *testing.T) {
