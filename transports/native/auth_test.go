@@ -274,7 +274,7 @@ func TestJoinAndLeave(t *testing.T) {
 		events = append(events, s)
 	}
 	w := newWorld(t, settings{options: native.Options{Join: func(id native.Identity, e func(error)) func() {
-		name := id.User + "/" + strings.Join(id.Groups, " ")
+		name := id.Proof.(auth.Identity).User + "/" + strings.Join(id.Groups, " ")
 		note("join " + name)
 		end = e
 		if id.User == "bob" {

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,6 +167,39 @@ func BenchmarkIdle(b *testing.B) {
 			<-w.ended
 		}
 	}
+}
+
+// BenchmarkFanOut gives the cost of one alarm for each of the clients that get it.
+func BenchmarkFanOut(b *testing.B) {
+	const clients = 200
+	w := newWorld(b, settings{})
+	auth := `{"op":"auth","token":"` + w.token(auth.Issue{User: "ada"}) + `"}`
+	var got atomic.Int64
+	all := make(chan struct{}, 1)
+	for range clients {
+		conn := idle(b, w, auth)
+		go func() { // ends with the connection
+			in := make([]byte, 64<<10)
+			for {
+				n, err := conn.Read(in)
+				if err != nil {
+					return
+				}
+				if got.Add(int64(bytes.Count(in[:n], []byte(`{"seq":`))))%clients == 0 {
+					all <- struct{}{}
+				}
+			}
+		}()
+		b.Cleanup(func() { conn.Close() })
+	}
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		w.raise("d1", fmt.Sprint("t", n%100))
+		<-all
+		n++
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(n*clients), "µs/delivery")
 }
 
 // idle connects a client that costs as little as it can on its own side, and
