@@ -91,7 +91,7 @@ func (r *Reader) check(s *state) (gap *Gap, wait bool) {
 	case known && end > 0 && top >= end:
 		reason = GapEpoch
 	case !known || top > s.head:
-		if r.leader == 0 {
+		if !r.asked {
 			return nil, true
 		}
 		if reason = GapEpoch; r.pos.Mode == Plain && top+1 < s.purged {

@@ -129,7 +129,7 @@ type Reader struct {
 	given  string // the text of pos where it came from outside
 	pos    Cursor
 	seen   uint64 // in Plain mode: everything up to here has been looked at
-	leader uint64 // the log's last sequence, asked when pos was above the head
+	asked  bool   // the log's leader was asked, as pos was above the head
 
 	gen, version uint64
 	m            *membership
@@ -215,7 +215,7 @@ func (r *Reader) awaitHead(ctx context.Context) error {
 	if err := r.v.Wait(ctx, min(bounds.Last, max(r.pos.Seq, r.pos.End))); err != nil {
 		return err
 	}
-	r.leader = bounds.Last
+	r.asked = true
 	return nil
 }
 

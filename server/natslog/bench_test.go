@@ -53,7 +53,7 @@ func BenchmarkAppend(b *testing.B) {
 		<-done
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "appends/s")
-	b.ReportMetric(float64(followed.Load())/float64(b.N), "followed")
+	b.ReportMetric(float64(followed.Load())/float64(b.N), "followed/append")
 }
 
 // BenchmarkLoad reads the newest entry of 100,000 subjects, as a node does when
@@ -75,5 +75,18 @@ func BenchmarkLoad(b *testing.B) {
 			}
 			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "msgs/s")
 		})
+	}
+}
+
+// BenchmarkAppendOne is the time from one proposal to its receipt.
+func BenchmarkAppendOne(b *testing.B) {
+	l := open(b, natslog.Options{Dir: b.TempDir()})
+	data, expect := make([]byte, 350), uint64(0)
+	for n := 0; b.Loop(); n++ {
+		r := l.Append(b.Context(), inbox.Proposal{Subject: "alarm.one.bench._", ID: fmt.Sprint(n), Expect: expect, Data: data})[0]
+		if r.Err != nil {
+			b.Fatal(r.Err)
+		}
+		expect = r.Seq
 	}
 }

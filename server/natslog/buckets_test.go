@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"tocsin/server/inbox"
 	"tocsin/server/natslog"
 )
@@ -157,7 +159,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 }
 
 func TestLeaseIsLostInTime(t *testing.T) {
-	s := startServer(t, -1, t.TempDir())
+	s := startServer(t, server.RANDOM_PORT, t.TempDir())
 	l := open(t, natslog.Options{URL: s.ClientURL()})
 	const ttl = time.Second
 	lease, err := l.Lease(t.Context(), "worker", ttl)

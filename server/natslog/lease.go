@@ -2,6 +2,7 @@ package natslog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -69,13 +70,29 @@ func (h *Lease) Hold(ctx context.Context, f func(ctx context.Context)) error {
 	}
 }
 
-// acquire tries until it is the one that creates the key. until is when another
-// process could have the lease, counted from before the request.
+// acquire tries until it is the one that creates the key, or replaces one that
+// nobody has renewed. until is when another process could have the lease,
+// counted from before the request.
 func (h *Lease) acquire(ctx context.Context) (revision uint64, until time.Time, err error) {
+	var seen uint64 // the holder's revision
+	var since time.Time
 	for {
 		now := time.Now()
 		try, cancel := context.WithTimeout(ctx, h.ttl/3)
-		revision, err = h.kv.Create(try, leaseKey, h.self)
+		if seen != 0 && now.Sub(since) > h.ttl {
+			// The bucket should have dropped the key by now. It is not waited
+			// for: what counts is that the holder has given up by then.
+			revision, err = h.kv.Update(try, leaseKey, h.self, seen)
+		} else {
+			revision, err = h.kv.Create(try, leaseKey, h.self)
+		}
+		if beaten(err) {
+			if e, err := h.kv.Get(try, leaseKey); err == nil && e.Revision() > seen {
+				seen, since = e.Revision(), time.Now()
+			} else if errors.Is(err, jetstream.ErrKeyNotFound) {
+				seen = 0
+			}
+		}
 		cancel()
 		if err == nil {
 			return revision, h.expires(now), nil
@@ -83,7 +100,7 @@ func (h *Lease) acquire(ctx context.Context) (revision uint64, until time.Time, 
 		if !beaten(err) {
 			h.log.opts.Logger.Warn("acquire a lease", "bucket", h.kv.Bucket(), "error", err)
 		}
-		// The key's expiry tells nobody, so it is tried at intervals.
+		// Nobody is told of the key's end, so it is tried at intervals.
 		if !h.log.pause(ctx, min(h.ttl/5, 500*time.Millisecond)) {
 			if ctx.Err() != nil {
 				return 0, now, ctx.Err()

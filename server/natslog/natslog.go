@@ -37,7 +37,7 @@ type Options struct {
 	// nothing is embedded, and Dir, the Sync fields and Reserve are not used.
 	URL string
 	// SyncAlways flushes every append to the disk before it is acknowledged,
-	// at about an eighth of the rate.
+	// at a small fraction of the rate.
 	SyncAlways bool
 	// SyncInterval is how often the disk is flushed otherwise. 0 is one second:
 	// a killed process loses nothing either way, a power cut loses what one
@@ -159,9 +159,9 @@ func (l *Log) open(ctx context.Context) error {
 }
 
 // ensureStream makes the stream, or brings an older one up to the options.
-// There is no limit of age or count: the worker alone decides what goes (design
-// decision on retention). Direct reads are off, else a client may read a replica
-// that lags, and decide on what it reads.
+// There is no limit of age or count: the worker alone decides what goes
+// (decision 11). Direct reads are off, else a client may read a replica that
+// lags, and decide on what it reads (decision 3).
 func (l *Log) ensureStream(ctx context.Context) (jetstream.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()

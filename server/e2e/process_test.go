@@ -1,0 +1,250 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"tocsin/server/auth"
+)
+
+// patience bounds every wait of these tests.
+const patience = 60 * time.Second
+
+// binary is the program under test.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "tocsin-e2e")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		binary = filepath.Join(dir, "tocsin")
+		build := exec.Command("go", "build", "-o", binary, "tocsin/server/cmd/tocsin")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build the binary: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// A server is a running `tocsin serve` with its data.
+type server struct {
+	t      *testing.T
+	dir    string
+	secret []byte
+	flags  []string
+	http   string // host:port, kept across restarts
+	ops    string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{}
+	log  *tailBuffer
+}
+
+// newServer starts a server on a new data directory.
+func newServer(t *testing.T, flags ...string) *server {
+	t.Helper()
+	s := &server{t: t, dir: t.TempDir(), flags: flags, http: "127.0.0.1:0", ops: "127.0.0.1:0",
+		secret: []byte("a secret of these tests, 32 bytes and more")}
+	if err := os.WriteFile(s.secretFile(), s.secret, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	t.Cleanup(s.kill)
+	return s
+}
+
+func (s *server) secretFile() string { return filepath.Join(s.dir, "secret") }
+func (s *server) data() string       { return filepath.Join(s.dir, "data") }
+func (s *server) url() string        { return "http://" + s.http }
+
+// args are the command line of a server on this data directory.
+func (s *server) args() []string {
+	return append([]string{"serve", "--data", s.data(), "--http", s.http, "--ops", s.ops,
+		"--jwt-hs256-file", s.secretFile(), "--log-format", "json"}, s.flags...)
+}
+
+// start runs the server and waits for the line that names its addresses.
+func (s *server) start() {
+	s.t.Helper()
+	cmd := exec.Command(binary, s.args()...)
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	log := &tailBuffer{}
+	cmd.Stdout = log
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	done, serving := make(chan struct{}), make(chan [2]string, 1)
+	go func() { // ends with the process
+		defer close(done)
+		in := bufio.NewScanner(out)
+		for in.Scan() {
+			fmt.Fprintln(log, in.Text())
+			var line struct{ Msg, HTTP, Ops string }
+			if json.Unmarshal(in.Bytes(), &line) == nil && line.Msg == "serving" {
+				serving <- [2]string{line.HTTP, line.Ops}
+			}
+		}
+		cmd.Wait()
+	}()
+	s.mu.Lock()
+	s.cmd, s.done, s.log = cmd, done, log
+	s.mu.Unlock()
+	select {
+	case a := <-serving:
+		s.http, s.ops = a[0], a[1]
+	case <-done:
+		s.t.Fatalf("the server ended:\n%s", log)
+	case <-time.After(patience):
+		s.t.Fatalf("the server did not come up:\n%s", log)
+	}
+}
+
+// kill ends the process with SIGKILL and waits until it is gone.
+func (s *server) kill() { s.signal(syscall.SIGKILL) }
+
+func (s *server) signal(sig syscall.Signal) {
+	s.mu.Lock()
+	cmd, done := s.cmd, s.done
+	s.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	cmd.Process.Signal(sig)
+	select {
+	case <-done:
+	case <-time.After(patience):
+		s.t.Errorf("the server did not end on %v:\n%s", sig, s.log)
+		cmd.Process.Kill()
+	}
+}
+
+// token signs a token of the server's secret.
+func (s *server) token(user, scope string, groups ...string) string {
+	s.t.Helper()
+	token, err := auth.Sign(s.secret, auth.Issue{User: user, Groups: groups, Scope: scope, TTL: time.Hour}, time.Now())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return token
+}
+
+func (s *server) root() string { return s.token("root", "inbox publish admin", "*") }
+
+// tocsin runs another command of the binary to its end.
+func (s *server) tocsin(ctx context.Context, args ...string) (stdout, stderr string, err error) {
+	cmd := exec.CommandContext(ctx, binary, args...)
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+// An answer is what a request got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a answer) json(t *testing.T, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(a.body), into); err != nil {
+		t.Fatalf("%d %s: %v", a.status, a.body, err)
+	}
+}
+
+// request sends one request; header pairs follow the body.
+func (s *server) request(method, path, token, body string, header ...string) answer {
+	s.t.Helper()
+	a, err := request(s.t.Context(), method, s.url()+path, token, body, header...)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return a
+}
+
+func request(ctx context.Context, method, url, token, body string, header ...string) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return answer{status: resp.StatusCode, header: resp.Header, body: string(text)}, err
+}
+
+// want fails the test unless the answer has the status.
+func (s *server) want(a answer, status int) answer {
+	s.t.Helper()
+	if a.status != status {
+		s.t.Fatalf("got %d %s, want %d", a.status, a.body, status)
+	}
+	return a
+}
+
+// pause waits for d, or for the context.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// A tailBuffer keeps the end of what is written to it.
+type tailBuffer struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (b *tailBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.text = append(b.text, p...); len(b.text) > 64<<10 {
+		b.text = b.text[len(b.text)-32<<10:]
+	}
+	return len(p), nil
+}
+
+func (b *tailBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.text)
+}

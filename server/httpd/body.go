@@ -1,0 +1,95 @@
+package httpd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"tocsin/server/alarm"
+	"tocsin/server/inbox"
+)
+
+// maxBody bounds the bodies that are no batches, in bytes.
+const maxBody = 64 << 10
+
+// Content types of bodies.
+const (
+	typeJSON   = "application/json"
+	typeNDJSON = "application/x-ndjson"
+)
+
+// mediaType is the type of the body, in small letters. A body without a type is
+// taken for JSON.
+func mediaType(c echo.Context) (string, error) {
+	text := c.Request().Header.Get("Content-Type")
+	if text == "" {
+		return typeJSON, nil
+	}
+	t, params, err := mime.ParseMediaType(text)
+	if err != nil {
+		return "", fmt.Errorf("%w: %.80q", errMediaType, text)
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return "", fmt.Errorf("%w: want UTF-8", errMediaType)
+	}
+	return t, nil
+}
+
+// readBody reads all of a body, of at most so many bytes.
+func (s *Server) readBody(c echo.Context, limit int) ([]byte, error) {
+	defer s.slowBody(c)()
+	r := c.Request()
+	if r.ContentLength > int64(limit) {
+		return nil, &http.MaxBytesError{Limit: int64(limit)}
+	}
+	in := http.MaxBytesReader(c.Response(), r.Body, int64(limit))
+	if r.ContentLength <= 0 {
+		return io.ReadAll(in)
+	}
+	b := make([]byte, r.ContentLength)
+	n, err := io.ReadFull(in, b)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: the body ended early", alarm.ErrMalformed)
+	}
+	return b[:n], err
+}
+
+// readJSON reads a body that is one JSON object into v. An empty body is left
+// alone if it may be missing.
+func (s *Server) readJSON(c echo.Context, v any, optional bool) error {
+	body, err := s.readBody(c, maxBody)
+	if err != nil || optional && len(body) == 0 {
+		return err
+	}
+	if t, err := mediaType(c); err != nil || t != typeJSON {
+		return errors.Join(err, fmt.Errorf("%w: want %s", errMediaType, typeJSON))
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return explainJSON(err)
+	}
+	return nil
+}
+
+// explainJSON says what is wrong with a body in the words of the wire.
+func explainJSON(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) && wrong.Field != "" {
+		return inbox.Fieldf(wrong.Field, "not %s", wrong.Value)
+	}
+	return fmt.Errorf("%w: %w", alarm.ErrMalformed, err)
+}
+
+// writeJSON answers with a value.
+func writeJSON(c echo.Context, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	return write(c, status, typeJSON, append(body, '\n'))
+}

@@ -1,0 +1,143 @@
+package httpd
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// notes is what the access log says of a request beside the request itself.
+type notes struct {
+	id     string
+	user   string
+	err    error
+	status int  // that the error would have had
+	long   bool // a stream or a poll, whose duration says nothing
+}
+
+const notesKey = "tocsin.notes"
+
+func note(c echo.Context) *notes {
+	if n, ok := c.Get(notesKey).(*notes); ok {
+		return n
+	}
+	n := &notes{}
+	c.Set(notesKey, n)
+	return n
+}
+
+func requestID(c echo.Context) string { return note(c).id }
+
+// access gives the request its id and writes the log, without secrets: no
+// headers, and of the query nothing that opens an inbox.
+func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		began := time.Now()
+		n, r := note(c), c.Request()
+		if n.id = r.Header.Get("X-Request-Id"); !saneID(n.id) {
+			n.id = rand.Text()
+		}
+		if err := next(c); err != nil {
+			c.Error(err) // answered here, so that the log knows the status
+		}
+		status := n.status
+		if c.Response().Committed {
+			status = c.Response().Status
+		}
+		took := time.Since(began)
+		if !n.long && c.Path() != "" {
+			s.o.Metrics.Answered(r.Method+" "+c.Path(), status, took)
+		}
+		level := slog.LevelInfo
+		if status >= 500 {
+			level = slog.LevelError
+		}
+		if !s.o.Logger.Enabled(r.Context(), level) {
+			return nil
+		}
+		attrs := []slog.Attr{
+			slog.String("method", r.Method), slog.String("url", redact(r.URL)), slog.Int("status", status),
+			slog.Int64("bytes", c.Response().Size), slog.Duration("took", took),
+			slog.String("request", n.id), slog.String("remote", r.RemoteAddr),
+		}
+		if n.user != "" {
+			attrs = append(attrs, slog.String("user", n.user))
+		}
+		if n.err != nil {
+			attrs = append(attrs, slog.String("reason", n.err.Error()))
+		}
+		s.o.Logger.LogAttrs(r.Context(), level, "request", attrs...)
+		return nil
+	}
+}
+
+// saneID says whether a request id from outside may be repeated in headers and
+// logs.
+func saneID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	return !strings.ContainsFunc(id, func(c rune) bool {
+		return !(c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.ContainsRune("._-", c))
+	})
+}
+
+// redact writes a URL for the log. What cannot be decoded is left out, as it may
+// be anything.
+func redact(u *url.URL) string {
+	if u.RawQuery == "" {
+		return u.EscapedPath()
+	}
+	pairs := strings.Split(u.RawQuery, "&")
+	for i, pair := range pairs {
+		key, _, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(key)
+		switch {
+		case err != nil:
+			pairs[i] = "…"
+		case name == "access_token" || name == "ticket" || strings.Contains(pair, ";"):
+			pairs[i] = key + "=…"
+		}
+	}
+	return u.EscapedPath() + "?" + strings.Join(pairs, "&")
+}
+
+// headers are those of every answer; and every answer that is no stream must be
+// taken in time, or one stalled client would hold its memory for ever.
+func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		w := c.Response()
+		h := w.Header()
+		h.Set("X-Request-Id", requestID(c))
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		rc := http.NewResponseController(w.Writer)
+		w.Before(func() { _ = rc.SetWriteDeadline(time.Now().Add(s.o.AnswerTimeout)) })
+		return next(c)
+	}
+}
+
+// recover turns a panic into a 500 for one client, instead of the end of all.
+func (s *Server) recover(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			r := recover()
+			if r == nil {
+				return
+			}
+			if r == http.ErrAbortHandler {
+				panic(r)
+			}
+			s.o.Logger.Error("a handler panicked", "reason", r, "request", requestID(c), "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", r)
+		}()
+		return next(c)
+	}
+}

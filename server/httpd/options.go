@@ -1,0 +1,114 @@
+package httpd
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"tocsin/server/alarm"
+	"tocsin/server/auth"
+	"tocsin/server/directory"
+	"tocsin/server/inbox"
+	"tocsin/server/metrics"
+	"tocsin/transports"
+)
+
+// A Verifier tells who a token speaks for. Errors are those of the package auth.
+type Verifier interface {
+	Verify(ctx context.Context, token string) (auth.Identity, error)
+}
+
+// Alarms takes events, commands and notices. Errors are those of the packages
+// alarm and inbox.
+type Alarms interface {
+	// Publish answers each event, in order.
+	Publish(ctx context.Context, publisher string, events []alarm.Event) []alarm.Result
+	Acknowledge(ctx context.Context, c alarm.Command) (alarm.Alarm, error)
+	Get(ctx context.Context, user string, groups []string, id string) (alarm.Alarm, error)
+	Notify(ctx context.Context, from string, n alarm.Notice) ([]alarm.NoticeResult, error)
+}
+
+// Directory says who gets what. Errors are an inbox.FieldError or the log's.
+type Directory interface {
+	Device(name string) (groups []string, known bool)
+	PutDevice(ctx context.Context, name string, groups []string) error
+	DeleteDevice(ctx context.Context, name string) error
+	User(name string) []string
+	PutUser(ctx context.Context, name string, groups []string) error
+	DeleteUser(ctx context.Context, name string) error
+	Import(ctx context.Context, r io.Reader) (directory.Report, error)
+}
+
+var (
+	_ Verifier  = (*auth.Verifier)(nil)
+	_ Alarms    = (*alarm.Engine)(nil)
+	_ Directory = (*directory.Directory)(nil)
+)
+
+// Options are what a Server is made of. The first five are required; zero values
+// of the others are the defaults given here.
+type Options struct {
+	View      *inbox.View
+	Marks     inbox.Marks
+	Auth      Verifier
+	Alarms    Alarms
+	Directory Directory
+
+	// Metrics; nil are some of its own.
+	Metrics *metrics.Metrics
+	// Logger; nil is silent.
+	Logger *slog.Logger
+	// Ready, unless nil, says why the node should get no new clients besides its
+	// view and its drain; /readyz repeats the error's text.
+	Ready func() error
+
+	// Origins are the web origins, besides the server's own, whose pages may call
+	// it: https://host[:port] each, or * for all.
+	Origins []string
+	// AllowQueryToken admits ?access_token=, for clients that cannot send headers.
+	AllowQueryToken bool
+
+	// Limits are the numbers of delivery.
+	Limits transports.Limits
+	// Busy and Idle are the intervals told to short polls; 0 is 5 s and 30 s.
+	Busy, Idle time.Duration
+	// MaxBatchBytes and MaxBatchEvents bound one publishing; 0 is 5 MiB and 5,000.
+	MaxBatchBytes, MaxBatchEvents int
+	// BodyTimeout is how long a body may take to arrive; of a directory, each part
+	// of it. 0 is 30 s.
+	BodyTimeout time.Duration
+	// AnswerTimeout is how long a client may take to accept an answer that is no
+	// stream; 0 is 30 s.
+	AnswerTimeout time.Duration
+	// HeaderTimeout is how long a request's header may take to arrive; 0 is 10 s.
+	HeaderTimeout time.Duration
+	// IdleTimeout is how long a connection may wait for its next request; 0 is
+	// 2 min.
+	IdleTimeout time.Duration
+	// DrainSpread is the time over which streams are sent away when the node goes
+	// down; 0 is 30 s, negative is all at once.
+	DrainSpread time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Metrics == nil {
+		o.Metrics = metrics.New()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
+	}
+	o.Limits = o.Limits.WithDefaults()
+	o.MaxBatchBytes = cmp.Or(o.MaxBatchBytes, 5<<20)
+	o.MaxBatchEvents = cmp.Or(o.MaxBatchEvents, alarm.MaxBatchEvents)
+	o.BodyTimeout = cmp.Or(o.BodyTimeout, 30*time.Second)
+	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 30*time.Second)
+	o.HeaderTimeout = cmp.Or(o.HeaderTimeout, 10*time.Second)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, 2*time.Minute)
+	o.DrainSpread = cmp.Or(o.DrainSpread, 30*time.Second)
+	return o
+}

@@ -1,0 +1,267 @@
+package httpd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"tocsin/server/alarm"
+	"tocsin/server/auth"
+	"tocsin/server/inbox"
+	"tocsin/transports"
+)
+
+// maxKey bounds an Idempotency-Key, so that key/n is an id.
+const maxKey = alarm.MaxIDChars - len("/5000")
+
+// A publishing is one request with events, on its way through.
+type publishing struct {
+	key    string
+	events []alarm.Event // those that could be read
+	// lines has one element an event or what should have been one: nil for the
+	// next of events, else why it is none.
+	lines []error
+	most  int
+}
+
+// postAlarms is POST /v1/alarms (docs/protocol.md §9): one object, an array, or
+// a line each.
+func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
+	t, err := mediaType(c)
+	if err != nil {
+		return err
+	}
+	p := publishing{key: c.Request().Header.Get("Idempotency-Key"), most: s.o.MaxBatchEvents}
+	if err := inbox.CheckText("Idempotency-Key", p.key, 0, maxKey); err != nil {
+		return &transports.ParamError{Param: "Idempotency-Key", Detail: err.Error(), Limit: maxKey}
+	}
+	if t != typeJSON && t != typeNDJSON {
+		return fmt.Errorf("%w: want %s or %s, not %.80q", errMediaType, typeJSON, typeNDJSON, t)
+	}
+	body, err := s.readBody(c, s.o.MaxBatchBytes)
+	if err != nil {
+		return err
+	}
+	single := false
+	if text := bytes.TrimLeft(body, " \t\r\n"); t == typeNDJSON {
+		err = p.readLines(body)
+	} else if len(text) > 0 && text[0] == '[' {
+		err = p.readArray(text)
+	} else {
+		single = true
+		err = p.add(text)
+	}
+	if err != nil {
+		return err
+	}
+	results := s.o.Alarms.Publish(c.Request().Context(), id.User, p.events)
+	if err := refused(results, len(p.lines), single); err != nil {
+		return err
+	}
+	if single && p.lines[0] != nil {
+		return p.lines[0]
+	}
+	return write(c, http.StatusAccepted, typeJSON, s.appendResults(&p, results))
+}
+
+// add reads the next event. One that is bad only fails itself; the error is for
+// too many.
+func (p *publishing) add(text []byte) error {
+	n := len(p.lines) + 1
+	if n > p.most {
+		return &limitError{"alarms in one request", p.most}
+	}
+	if len(text) > alarm.MaxEventBytes {
+		p.lines = append(p.lines, &limitError{"bytes of one alarm", alarm.MaxEventBytes})
+		return nil
+	}
+	e, err := alarm.ParseEvent(text)
+	if err == nil {
+		if e.ID == "" && p.key != "" {
+			e.ID = p.key + "/" + strconv.Itoa(n)
+		}
+		p.events = append(p.events, e)
+	}
+	p.lines = append(p.lines, err)
+	return nil
+}
+
+// readLines reads an event a line. Empty lines are none.
+func (p *publishing) readLines(body []byte) error {
+	for line := range bytes.Lines(body) {
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 {
+			continue
+		}
+		if err := p.add(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readArray reads the elements of an array. They are cut out by their brackets
+// alone, since each is then read as JSON anyway: whatever is not JSON shows as an
+// event that is malformed, and only then the whole is looked at again. An array
+// that is none spoils all; an element that is no event spoils only itself.
+func (p *publishing) readArray(body []byte) error {
+	var doubt error
+	rest := body[1:]
+	for first := true; ; first = false {
+		n := elementEnd(rest)
+		if n < 0 {
+			doubt = errors.New("the array has no end")
+			break
+		}
+		element := bytes.TrimSpace(rest[:n])
+		last := rest[n] == ']'
+		rest = rest[n+1:]
+		if !(first && last && len(element) == 0) {
+			if err := p.add(element); err != nil {
+				return err
+			}
+			if err := p.lines[len(p.lines)-1]; errors.Is(err, alarm.ErrMalformed) {
+				doubt = err
+			}
+		}
+		if last {
+			break
+		}
+	}
+	if len(bytes.TrimSpace(rest)) > 0 && doubt == nil {
+		doubt = errors.New("something follows the array")
+	}
+	if doubt != nil && !json.Valid(body) {
+		return fmt.Errorf("%w: the body is not JSON: %v", alarm.ErrMalformed, doubt)
+	}
+	return nil
+}
+
+// elementEnd is where the element that the text begins with ends: the place of
+// the comma or the bracket after it, or -1.
+func elementEnd(text []byte) int {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			n := stringEnd(text[i+1:])
+			if n < 0 {
+				return -1
+			}
+			i += n + 1
+		case '{', '[':
+			depth++
+		case '}':
+			depth--
+		case ']':
+			if depth == 0 {
+				return i
+			}
+			depth--
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// stringEnd is the place of the quote that ends a string, or -1.
+func stringEnd(text []byte) int {
+	for from := 0; ; {
+		n := bytes.IndexByte(text[from:], '"')
+		if n < 0 {
+			return -1
+		}
+		end := from + n
+		escapes := 0
+		for end-escapes > 0 && text[end-escapes-1] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return end
+		}
+		from = end + 1
+	}
+}
+
+// refused is the error that answers the request as a whole: that of a single
+// event, or of a storage that took none of several.
+func refused(results []alarm.Result, lines int, single bool) error {
+	if len(results) == 0 {
+		return nil
+	}
+	if single {
+		return results[0].Err
+	}
+	for i := range results {
+		if !ofStorage(results[i].Err) {
+			return nil
+		}
+	}
+	return results[0].Err
+}
+
+// ofStorage says whether an error has nothing to do with the event.
+func ofStorage(err error) bool {
+	for _, storage := range [...]error{inbox.ErrFull, inbox.ErrUnavailable, inbox.ErrStale, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, storage) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendResults writes one result a line, in order, and counts them.
+func (s *Server) appendResults(p *publishing, results []alarm.Result) []byte {
+	b := make([]byte, 0, 16+128*len(p.lines))
+	b = append(b, `{"results":[`...)
+	counts := map[string]int{}
+	next := 0
+	for i, err := range p.lines {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		r := alarm.Result{Status: alarm.StatusRejected, Err: err}
+		if err == nil {
+			r = results[next]
+			next++
+		}
+		counts[r.Status]++
+		b = appendResult(b, &r)
+	}
+	for status, n := range counts {
+		s.o.Metrics.Published(status, n)
+	}
+	return append(b, ']', '}', '\n')
+}
+
+func appendResult(b []byte, r *alarm.Result) []byte {
+	b = append(b, '{')
+	if r.Err == nil {
+		b = append(b, `"id":`...)
+		b = inbox.AppendString(b, r.ID)
+		b = append(b, `,"rev":`...)
+		b = strconv.AppendUint(b, r.Rev, 10)
+		b = append(b, `,"seq":`...)
+		b = strconv.AppendUint(b, r.Seq, 10)
+		b = append(b, ',')
+	}
+	b = append(b, `"status":"`...)
+	b = append(b, r.Status...)
+	b = append(b, `","duplicate":`...)
+	b = strconv.AppendBool(b, r.Duplicate)
+	if r.Err != nil {
+		p := explain(r.Err)
+		b = append(b, `,"problem":`...)
+		b = p.appendJSON(b, "")
+	}
+	return append(b, '}')
+}

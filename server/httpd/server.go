@@ -1,0 +1,122 @@
+package httpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"tocsin/server/metrics"
+)
+
+// maxHeaderBytes bounds a request's header.
+const maxHeaderBytes = 32 << 10
+
+// A Server is the node's HTTP edge. Its methods may be called by many goroutines.
+type Server struct {
+	o       Options
+	echo    *echo.Echo
+	ops     http.Handler
+	public  *http.Server
+	private *http.Server
+
+	gate    gate
+	spread  atomic.Int64 // of the drain, in nanoseconds
+	sse     *metrics.Transport
+	poll    *metrics.Transport
+	origins map[string]bool
+}
+
+// New returns a Server that listens nowhere yet.
+func New(o Options) (*Server, error) {
+	if o.View == nil || o.Marks == nil || o.Auth == nil || o.Alarms == nil || o.Directory == nil {
+		return nil, errors.New("httpd: View, Marks, Auth, Alarms and Directory are required")
+	}
+	s := &Server{o: o.withDefaults()}
+	var err error
+	if s.origins, err = parseOrigins(s.o.Origins); err != nil {
+		return nil, err
+	}
+	s.gate.init()
+	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
+	s.o.Metrics.Gauge("tocsin_view_head", "Sequence up to which readers are served.",
+		func() float64 { return float64(s.o.View.Head()) })
+	s.routes()
+	s.ops = s.opsHandler()
+	s.public = s.server(s.echo)
+	s.private = s.server(s.ops)
+	return s, nil
+}
+
+// server has no WriteTimeout, which would cut streams: each answer has a
+// deadline of its own. Nor a ReadTimeout, for the same reason: bodies have one.
+func (s *Server) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: s.o.HeaderTimeout,
+		IdleTimeout:       s.o.IdleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelWarn),
+	}
+}
+
+// Handler serves the public routes, for a test or a server of the caller's own.
+func (s *Server) Handler() http.Handler { return s.echo }
+
+// OpsHandler serves the routes of operation: they are for the operator's
+// network only.
+func (s *Server) OpsHandler() http.Handler { return s.ops }
+
+// Serve answers on the listeners until Shutdown closes them, and then returns
+// nil, which is before Shutdown does; or until one of them fails. ops may be nil.
+func (s *Server) Serve(public, ops net.Listener) error {
+	failed := make(chan error, 2)
+	if ops != nil {
+		// Ends when the listener fails, or with Shutdown.
+		go func() { failed <- s.private.Serve(ops) }()
+	}
+	// Ends like the one before.
+	go func() { failed <- s.public.Serve(public) }()
+	err := <-failed
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	_ = s.public.Close()
+	_ = s.private.Close()
+	return fmt.Errorf("serve: %w", err)
+}
+
+// Shutdown ends the server in the order that loses nobody: not ready any more,
+// held polls answered, streams sent away with a bye one after the other, then
+// the connections closed. When the context ends first, what is left is cut and
+// the context's error returned.
+func (s *Server) Shutdown(ctx context.Context) error {
+	spread := max(s.o.DrainSpread, 0)
+	if end, ok := ctx.Deadline(); ok {
+		spread = min(spread, time.Until(end)*3/4)
+	}
+	s.spread.Store(int64(spread))
+	s.gate.close()
+	var err error
+	select {
+	case <-s.gate.empty:
+		err = s.public.Shutdown(ctx)
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	_ = s.public.Close()
+	_ = s.private.Close()
+	if err != nil {
+		return fmt.Errorf("shut the server down: %w", err)
+	}
+	return nil
+}
+
+// Draining says whether Shutdown has begun.
+func (s *Server) Draining() bool { return s.gate.closed() }

@@ -1,0 +1,140 @@
+package transports_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tocsin/server/inbox"
+	"tocsin/transports"
+)
+
+func TestOnceWaitsAsLongAsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		began := time.Now()
+		p, err := transports.Once(t.Context(), w.session(t, w.cursor(t)), transports.Ask{Limit: 10, Wait: 25 * time.Second}, transports.Limits{}.WithDefaults())
+		if err != nil || !p.Empty() || p.Cursor != w.cursor(t) || time.Since(began) != 25*time.Second {
+			t.Errorf("page %+v, error %v, after %v", p, err, time.Since(began))
+		}
+		began = time.Now()
+		if _, err := transports.Once(t.Context(), w.session(t, w.cursor(t)), transports.Ask{Limit: 10}, transports.Limits{}.WithDefaults()); err != nil || time.Since(began) != 0 {
+			t.Errorf("a short poll waited %v, error %v", time.Since(began), err)
+		}
+	})
+}
+
+func TestOnceIsEndedBy(t *testing.T) {
+	const after = time.Second
+	tests := map[string]struct {
+		happens func(*world, *transports.Session, context.CancelCauseFunc)
+		check   func(*transports.Page) bool
+		err     error
+	}{
+		"an entry": {
+			func(w *world, _ *transports.Session, _ context.CancelCauseFunc) {
+				w.Alarm("d1", w.to, inbox.Minor, "one")
+			},
+			func(p *transports.Page) bool { return len(p.Items) == 1 && p.Counts.Unread == 1 }, nil},
+		"counters": {
+			func(w *world, _ *transports.Session, _ context.CancelCauseFunc) {
+				w.Quiet("d1", w.to, inbox.Minor, "unseen")
+			},
+			func(p *transports.Page) bool { return p.Empty() && p.Counts.Active[inbox.Minor] == 1 }, nil},
+		"the drain": {
+			func(_ *world, _ *transports.Session, cancel context.CancelCauseFunc) { cancel(transports.Drain) },
+			func(p *transports.Page) bool { return p.Empty() && p.Drained }, nil},
+		"revocation": {
+			func(_ *world, _ *transports.Session, cancel context.CancelCauseFunc) { cancel(transports.Revoked) },
+			nil, transports.Revoked},
+		"the client": {
+			func(_ *world, _ *transports.Session, cancel context.CancelCauseFunc) { cancel(nil) },
+			nil, context.Canceled},
+		"expiry": {
+			nil, nil, transports.Expired},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				s := w.session(t, w.cursor(t))
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				if test.happens == nil {
+					s.Expires = time.Now().Add(after)
+				} else {
+					time.AfterFunc(after, func() { test.happens(w, &s, cancel) })
+				}
+				began := time.Now()
+				p, err := transports.Once(ctx, s, transports.Ask{Limit: 10, Wait: time.Minute}, transports.Limits{}.WithDefaults())
+				if time.Since(began) != after {
+					t.Errorf("it waited %v", time.Since(began))
+				}
+				if test.err != nil {
+					wantErr(t, err, test.err)
+				} else if err != nil || !test.check(&p) {
+					t.Errorf("page %+v, error %v", p, err)
+				}
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+func TestOnceDoesNotWaitWhileDraining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(transports.Drain)
+		p, err := transports.Once(ctx, w.session(t, w.cursor(t)), transports.Ask{Limit: 10, Wait: time.Minute}, transports.Limits{}.WithDefaults())
+		if err != nil || !p.Drained {
+			t.Errorf("page %+v, error %v", p, err)
+		}
+	})
+}
+
+func TestOnceBoundsThePage(t *testing.T) {
+	w := newWorld(t)
+	cursor := w.cursor(t)
+	for i := range 7 {
+		w.raise("d1", strings.Repeat("x", 300)+string(rune('a'+i)))
+	}
+	var pages []int
+	for range 7 {
+		p, err := transports.Once(t.Context(), w.session(t, cursor), transports.Ask{Limit: 100}, transports.Limits{PageBytes: 1000}.WithDefaults())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, len(p.Items))
+		if cursor = p.Cursor; !p.More {
+			break
+		}
+	}
+	if !slices.Equal(pages, []int{3, 3, 1}) {
+		t.Errorf("pages of %v entries, want 3 3 1", pages)
+	}
+}
+
+func TestOnceTellsAnErrorOfTheLog(t *testing.T) {
+	w := newWorld(t)
+	w.raise("d1", "one")
+	view := inbox.NewView(failing{w.Log.(*inbox.MemoryLog)}, inbox.ViewOptions{Window: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go view.Run(ctx) // ends with the test
+	<-view.Ready()
+	w.Alarm("d1", w.to, 0, "over")
+	w.raise("d2", "two")
+	if err := view.Wait(t.Context(), w.view.Head()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := view.Open("ada", nil, inbox.Start{Cursor: inbox.Earliest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = transports.Once(t.Context(), transports.Session{Reader: r}, transports.Ask{Limit: 10}, transports.Limits{}.WithDefaults())
+	wantErr(t, err, errBroken)
+}
