@@ -1,8 +1,8 @@
 package main
 
 import (
+	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"tocsin/server/auth"
 )
 
 // sample is the manual of the settings; a test compares it with the table.
@@ -55,7 +57,7 @@ passwords are replaced by "` + redacted + `". Exit code 2 if serve would refuse.
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			conf, err := flags.load(os.Environ())
 			if err == nil {
-				err = conf.checkFiles()
+				err = conf.checkKeys(cmd.Context())
 			}
 			if err != nil {
 				return &usageError{err: err}
@@ -70,23 +72,15 @@ passwords are replaced by "` + redacted + `". Exit code 2 if serve would refuse.
 	return cmd
 }
 
-// checkFiles opens the files that serve would read, so that a missing key shows
-// before the start.
-func (c *configuration) checkFiles() error {
-	var errs []error
-	for _, name := range []string{"jwt-hs256-file", "jwt-pem-file", "jwt-jwks-file"} {
-		o, found := c.origins[name]
-		if !found || o.text == "" {
-			continue
-		}
-		f, err := os.Open(o.text)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %s: %w", o.where, name, err))
-			continue
-		}
-		_ = f.Close()
+// checkKeys reads the keys that serve would read, so that a missing one shows
+// before the start. It asks no URL.
+func (c *configuration) checkKeys(ctx context.Context) error {
+	o, err := authOptions(c.settings, nil)
+	if err != nil || c.JWKSURL != "" {
+		return err
 	}
-	return errors.Join(errs...)
+	_, err = auth.New(ctx, o)
+	return err
 }
 
 // print writes the settings so that they could be read back as a file.

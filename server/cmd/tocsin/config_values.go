@@ -62,13 +62,14 @@ func (v boolValue) Set(s string) error {
 func (v boolValue) String() string { return strconv.FormatBool(*v.p) }
 func (v boolValue) Type() string   { return "" }
 
-// A listValue is separated by commas in flags and the environment. words, if
-// given, are all that may stand in it; some asks for at least one.
+// A listValue is separated by commas in flags and the environment.
 type listValue struct {
-	p     *[]string
-	kind  string
-	words []string
-	some  bool
+	p    *[]string
+	kind string
+	some bool // at least one
+	// fits, unless nil, judges an item, and want names those that do.
+	fits func(string) bool
+	want string
 }
 
 func (v listValue) Set(s string) error {
@@ -77,8 +78,8 @@ func (v listValue) Set(s string) error {
 		if item = strings.TrimSpace(item); item == "" {
 			continue
 		}
-		if len(v.words) > 0 && !slices.Contains(v.words, item) {
-			return errors.New("want a list of " + strings.Join(v.words, ", "))
+		if v.fits != nil && !v.fits(item) {
+			return errors.New("want a list of " + v.want)
 		}
 		list = append(list, item)
 	}
@@ -88,6 +89,18 @@ func (v listValue) Set(s string) error {
 	*v.p = list
 	return nil
 }
+
+func isAlgorithm(s string) bool {
+	return slices.Contains([]string{"HS256", "RS256", "ES256", "EdDSA"}, s)
+}
+
+// isOrigin says whether s is what a browser sends as Origin: no path, not even
+// a slash.
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return s == "*" || err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && s == u.Scheme+"://"+u.Host
+}
+
 func (v listValue) String() string { return strings.Join(*v.p, ",") }
 func (v listValue) Type() string   { return v.kind }
 

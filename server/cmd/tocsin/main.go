@@ -108,6 +108,7 @@ func wantCommand(cmd *cobra.Command, args []string) error {
 		return usagef(cmd, "want a command")
 	}
 	hint := ""
+	cmd.SuggestionsMinimumDistance = 2 // cobra's own default, set too late for us
 	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
 		hint = "; did you mean " + strings.Join(s, " or ") + "?"
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -145,12 +144,6 @@ type publisher struct {
 
 func (p *publisher) send(ctx context.Context, lines [][]byte) error {
 	results, err := p.client.PublishRetrying(ctx, rand.Text(), lines, p.retry)
-	// One bad event alone is refused as a request, not as a line.
-	var problem *client.Problem
-	if len(lines) == 1 && errors.As(err, &problem) && (problem.Status == 400 || problem.Status == 409 || problem.Status == 422) {
-		raw, _ := json.Marshal(client.Result{Status: client.StatusRejected, Problem: problem})
-		results, err = []client.Result{{Status: client.StatusRejected, Raw: raw}}, nil
-	}
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}

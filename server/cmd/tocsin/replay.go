@@ -42,7 +42,7 @@ own and are remembered for a time, --dedupe-window of serve.) Recordings are old
 serve with --device-time trust, or their times give way to those of arrival.
 
 Prints the final figures as JSON. They are counted from the server's results;
-"active_at_end" is how many of the alarms in the files were left raised by them.`,
+"active at the end" is how many of the alarms in the files were left raised by them.`,
 		Example: "  tocsin replay stream-wireless.jsonl\n  tocsin replay --speed 60 flood.jsonl",
 		Args:    nargs(1, -1, "the files to replay"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },

@@ -13,19 +13,20 @@ import (
 )
 
 // A figures is what a replay did, counted from the results. A duplicate counts
-// with its first outcome, so that it does not matter how often it was sent.
+// with its first outcome, so that it does not matter how often it was sent. The
+// names are those of the figures that come with recordings, to be compared.
 type figures struct {
 	Events      int     `json:"events"`
 	Occurrences int     `json:"occurrences"`       // status raised
-	Repeats     int     `json:"repeat_raises"`     // status repeated
-	Clears      int     `json:"clears_that_clear"` // status cleared
-	Orphans     int     `json:"orphan_clears"`     // status orphan
+	Repeats     int     `json:"repeat raises"`     // status repeated
+	Clears      int     `json:"clears that clear"` // status cleared
+	Orphans     int     `json:"orphan clears"`     // status orphan
 	Late        int     `json:"late"`
 	Rejected    int     `json:"rejected"`
 	Duplicates  int     `json:"duplicates"` // of all the above
-	Active      int     `json:"active_at_end"`
+	Active      int     `json:"active at the end"`
 	Seconds     float64 `json:"seconds"`
-	Rate        float64 `json:"events_per_second"`
+	Rate        float64 `json:"events per second"`
 }
 
 func (f *figures) count(r client.Result) {

@@ -11,34 +11,36 @@ import (
 // A settings is everything that `tocsin serve` can be told. Its fields are bound
 // to names by table, and described in tocsin.yml, which is the manual.
 type settings struct {
-	HTTP, Ops                string
-	AllowedOrigins           []string
-	TokenInURL               bool
-	Data, NATSURL, Sync      string
-	SyncInterval             time.Duration
-	Reserve, Window          int64
-	DedupeWindow             time.Duration
-	Replicas                 int
-	DeviceTime               string
-	UnassignedGroups         []string
-	Secret, SecretFile       string
-	PEMFile                  string
-	JWKSFile, JWKSURL        string
-	Algorithms               []string
-	Audience, Issuer         string
-	Leeway                   time.Duration
-	Ping, Dead, AuthTimeout  time.Duration
-	WriteTimeout             time.Duration
-	PollWait, PollWaitMax    time.Duration
-	PollBusy, PollIdle       time.Duration
-	SSELifetime              time.Duration
-	FrameEntries             int
-	FrameBytes               int64
-	Page, PageMax            int
-	BodyMax, BatchMax        int64
-	BatchEvents, Connections int
-	Drain, LeaseTTL          time.Duration
-	LogLevel, LogFormat      string
+	HTTP, Ops             string
+	AllowedOrigins        []string
+	TokenInURL            bool
+	Data, NATSURL, Sync   string
+	SyncInterval          time.Duration
+	Reserve, Window       int64
+	DedupeWindow          time.Duration
+	Replicas              int
+	DeviceTime            string
+	UnassignedGroups      []string
+	Secret, SecretFile    string
+	PEMFile               string
+	JWKSFile, JWKSURL     string
+	Algorithms            []string
+	Audience, Issuer      string
+	Leeway                time.Duration
+	Ping, StreamLifetime  time.Duration
+	ClientRetry           time.Duration
+	PollBusy, PollIdle    time.Duration
+	WriteTimeout          time.Duration
+	HeaderTimeout         time.Duration
+	BodyTimeout           time.Duration
+	AnswerTimeout         time.Duration
+	IdleTimeout           time.Duration
+	FrameEntries          int
+	FrameBytes, PageBytes int64
+	BatchEvents           int
+	BatchBytes            int64
+	Drain, LeaseTTL       time.Duration
+	LogLevel, LogFormat   string
 }
 
 // Words of the settings that choose.
@@ -57,11 +59,10 @@ func defaults() settings {
 		Reserve: 512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute, Replicas: 1,
 		DeviceTime: timeClamp, UnassignedGroups: []string{"unassigned"},
 		Algorithms: []string{}, Leeway: 5 * time.Second,
-		Ping: 20 * time.Second, Dead: 45 * time.Second, AuthTimeout: 10 * time.Second, WriteTimeout: 5 * time.Second,
-		PollWait: 25 * time.Second, PollWaitMax: 55 * time.Second, PollBusy: 5 * time.Second, PollIdle: 30 * time.Second,
-		SSELifetime:  10 * time.Minute,
-		FrameEntries: 100, FrameBytes: 64 << 10, Page: 100, PageMax: 1000,
-		BodyMax: 64 << 10, BatchMax: 5 << 20, BatchEvents: 5000, Connections: 20,
+		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
+		PollBusy: 5 * time.Second, PollIdle: 30 * time.Second, WriteTimeout: 5 * time.Second,
+		HeaderTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second, AnswerTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		FrameEntries: 100, FrameBytes: 64 << 10, PageBytes: 1 << 20, BatchEvents: 5000, BatchBytes: 5 << 20,
 		Drain: 30 * time.Second, LeaseTTL: 10 * time.Second,
 		LogLevel: "info", LogFormat: formatText,
 	}
@@ -106,7 +107,6 @@ const (
 // drives flags, environment, file, help and `tocsin config`.
 func (s *settings) table() []setting {
 	text := func(p *string, kind string) value { return textValue{p, kind} }
-	list := func(p *[]string, kind string, some bool) value { return listValue{p, kind, nil, some} }
 	choice := func(p *string, words ...string) value { return choiceValue{p, words} }
 	span := func(p *time.Duration, least, most time.Duration) value { return durationValue{p, least, most} }
 	bytes := func(p *int64, least, most int64) value { return sizeValue{p, least, most} }
@@ -115,7 +115,7 @@ func (s *settings) table() []setting {
 	return []setting{
 		{name: "http", value: addressValue{&s.HTTP, false}, help: "where publishers and readers connect"},
 		{name: "ops", value: addressValue{&s.Ops, true}, help: "health, metrics and profiles; empty for none"},
-		{name: "allowed-origins", value: list(&s.AllowedOrigins, "origins", false), help: "web origins besides our own whose pages may connect"},
+		{name: "allowed-origins", value: listValue{p: &s.AllowedOrigins, kind: "origins", fits: isOrigin, want: "web origins, such as https://noc.example.com, or *"}, help: "web origins besides our own whose pages may connect"},
 		{name: "access-token-in-url", value: boolValue{&s.TokenInURL}, help: "accept ?access_token=, for clients that cannot send headers"},
 
 		{name: "jwt-hs256", value: text(&s.Secret, "secret"), secret: true, help: "the secret of HS256 itself"},
@@ -123,13 +123,13 @@ func (s *settings) table() []setting {
 		{name: "jwt-pem-file", value: text(&s.PEMFile, "file"), help: "public keys for RS256, ES256 and EdDSA"},
 		{name: "jwt-jwks-file", value: text(&s.JWKSFile, "file"), help: "public keys as a JWKS document"},
 		{name: "jwt-jwks-url", value: urlValue{&s.JWKSURL, web, false}, help: "where an issuer publishes its JWKS document"},
-		{name: "jwt-algorithms", value: listValue{&s.Algorithms, "algorithms", []string{"HS256", "RS256", "ES256", "EdDSA"}, false}, help: "accepted algorithms; empty for those of the keys"},
+		{name: "jwt-algorithms", value: listValue{p: &s.Algorithms, kind: "algorithms", fits: isAlgorithm, want: "HS256, RS256, ES256 or EdDSA"}, help: "accepted algorithms; empty for those of the keys"},
 		{name: "jwt-audience", value: text(&s.Audience, "name"), help: "what aud must contain"},
 		{name: "jwt-issuer", value: text(&s.Issuer, "name"), help: "what iss must be"},
 		{name: "jwt-leeway", value: span(&s.Leeway, 0, 5*time.Minute), help: "how far clocks may differ"},
 
 		{name: "device-time", value: choice(&s.DeviceTime, timeClamp, timeTrust), help: "what a device's clock is worth"},
-		{name: "unassigned-groups", value: list(&s.UnassignedGroups, "groups", true), help: "groups that see devices the directory does not know"},
+		{name: "unassigned-groups", value: listValue{p: &s.UnassignedGroups, kind: "groups", some: true}, help: "groups that see devices the directory does not know"},
 
 		{name: "data", value: text(&s.Data, "dir"), help: "directory of the embedded log"},
 		{name: "sync", value: choice(&s.Sync, syncInterval, syncAlways), help: "when the disk is flushed: at intervals, or before each answer"},
@@ -141,24 +141,23 @@ func (s *settings) table() []setting {
 		{name: "window", value: bytes(&s.Window, 1<<20, 64<<30), help: "memory for the newest entries"},
 		{name: "lease", value: span(&s.LeaseTTL, time.Second, time.Minute), help: "after how long a dead worker is succeeded"},
 
-		{name: "connections-per-user", value: number(&s.Connections, 1, 1e6), help: "open readers of one user; one more closes the oldest"},
-		{name: "ping-interval", value: span(&s.Ping, time.Second, 10*time.Minute), help: "how often open connections carry a ping"},
-		{name: "dead-after", value: span(&s.Dead, time.Second, time.Hour), help: "silence after which a connection is given up"},
-		{name: "auth-timeout", value: span(&s.AuthTimeout, time.Second, time.Minute), help: "time for a WebSocket to say who it is"},
-		{name: "write-timeout", value: span(&s.WriteTimeout, 100*time.Millisecond, time.Minute), help: "time for a client to take what is written to it"},
-		{name: "sse-lifetime", value: span(&s.SSELifetime, time.Second, day), help: "how long one SSE connection lasts, ± 20 %"},
-		{name: "poll-wait", value: span(&s.PollWait, time.Second, 10*time.Minute), help: "long poll: the wait recommended to clients"},
-		{name: "poll-wait-max", value: span(&s.PollWaitMax, time.Second, 10*time.Minute), help: "long poll: the longest wait granted"},
+		{name: "ping-interval", value: span(&s.Ping, time.Second, 10*time.Minute), help: "how long a stream may be silent before it carries a ping"},
+		{name: "stream-lifetime", value: span(&s.StreamLifetime, time.Second, day), help: "how long one stream lasts, ± 20 %"},
+		{name: "client-retry", value: span(&s.ClientRetry, 100*time.Millisecond, time.Minute), help: "after how long clients are told to come back, ± 50 %"},
 		{name: "poll-interval-busy", value: span(&s.PollBusy, time.Second, time.Hour), help: "short poll: the interval told when something came"},
 		{name: "poll-interval-idle", value: span(&s.PollIdle, time.Second, time.Hour), help: "short poll: the interval told when nothing came"},
 
-		{name: "frame-entries", value: number(&s.FrameEntries, 1, 10000), help: "most entries in one frame"},
-		{name: "frame-bytes", value: bytes(&s.FrameBytes, 1<<10, 16<<20), help: "size at which a frame is full"},
-		{name: "page", value: number(&s.Page, 1, 10000), help: "entries in a page when no limit is asked for"},
-		{name: "page-max", value: number(&s.PageMax, 1, 10000), help: "most entries in a page"},
-		{name: "body-max", value: bytes(&s.BodyMax, 1<<10, 1<<20), help: "most bytes of one alarm, or of a client's frame"},
-		{name: "batch-max", value: bytes(&s.BatchMax, 1<<10, 1<<30), help: "most bytes of a batch"},
-		{name: "batch-events", value: number(&s.BatchEvents, 1, 100000), help: "most alarms in a batch"},
+		{name: "write-timeout", value: span(&s.WriteTimeout, 100*time.Millisecond, time.Minute), help: "time for a stream's client to take what is written"},
+		{name: "header-timeout", value: span(&s.HeaderTimeout, 100*time.Millisecond, time.Minute), help: "time for a request's header to arrive"},
+		{name: "body-timeout", value: span(&s.BodyTimeout, 100*time.Millisecond, 10*time.Minute), help: "time for a request's body to arrive"},
+		{name: "answer-timeout", value: span(&s.AnswerTimeout, 100*time.Millisecond, 10*time.Minute), help: "time for a client to take an answer that is no stream"},
+		{name: "idle-timeout", value: span(&s.IdleTimeout, time.Second, time.Hour), help: "how long a connection may wait for its next request"},
+
+		{name: "frame-entries", value: number(&s.FrameEntries, 1, 10000), help: "most entries that a stream writes at once"},
+		{name: "frame-bytes", value: bytes(&s.FrameBytes, 1<<10, 16<<20), help: "most bytes that a stream writes at once"},
+		{name: "page-bytes", value: bytes(&s.PageBytes, 1<<10, 64<<20), help: "most bytes of entries in a page"},
+		{name: "batch-bytes", value: bytes(&s.BatchBytes, 1<<10, 1<<30), help: "most bytes in one publishing"},
+		{name: "batch-events", value: number(&s.BatchEvents, 1, 9999), help: "most alarms in one publishing"},
 
 		{name: "drain", value: span(&s.Drain, 0, 10*time.Minute), help: "time over which clients are sent away at the end"},
 		{name: "log-level", value: choice(&s.LogLevel, "debug", "info", "warn", "error"), help: "least level that is logged"},
@@ -180,9 +179,6 @@ func (s *settings) check() error {
 			"or set jwt-pem-file, jwt-jwks-file, jwt-jwks-url or "+setting{name: "jwt-hs256"}.env())
 	wrong(s.Secret != "" && s.SecretFile != "", "jwt-hs256-file: want this or "+setting{name: "jwt-hs256"}.env()+", not both")
 	wrong(s.NATSURL == "" && s.Replicas > 1, "replicas: want 1 without nats-url, the embedded log is one server")
-	wrong(s.Dead <= s.Ping, "dead-after: want more than ping-interval")
-	wrong(s.PollWaitMax < s.PollWait, "poll-wait-max: want at least poll-wait")
-	wrong(s.PageMax < s.Page, "page-max: want at least page")
 	wrong(s.HTTP == s.Ops && !strings.HasSuffix(s.HTTP, ":0"), "ops: want another address than http")
 	return errors.Join(errs...)
 }

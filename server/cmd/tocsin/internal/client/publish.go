@@ -5,14 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 )
 
 // A Result is what became of one event.
 type Result struct {
-	ID        string   `json:"id"`
-	Rev       uint64   `json:"rev"`
-	Seq       uint64   `json:"seq"`
+	ID        string   `json:"id,omitempty"`
+	Rev       uint64   `json:"rev,omitempty"`
+	Seq       uint64   `json:"seq,omitempty"`
 	Status    string   `json:"status"`
 	Duplicate bool     `json:"duplicate"`
 	Problem   *Problem `json:"problem,omitempty"`
@@ -36,7 +37,12 @@ func (c *Client) Publish(ctx context.Context, key string, lines [][]byte) ([]Res
 	var answer struct {
 		Results []json.RawMessage `json:"results"`
 	}
-	if err := c.post(ctx, "/v1/alarms", key, lines, &answer); err != nil {
+	err := c.post(ctx, "/v1/alarms", key, lines, &answer)
+	var p *Problem
+	if len(lines) == 1 && errors.As(err, &p) && aboutTheEvent(p.Status) {
+		return refused(p)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if len(answer.Results) != len(lines) {
@@ -50,6 +56,24 @@ func (c *Client) Publish(ctx context.Context, key string, lines [][]byte) ([]Res
 		results[i].Raw = raw
 	}
 	return results, nil
+}
+
+// aboutTheEvent says whether the status judges what was sent and not who sent it:
+// a bad event that is alone may be refused as a request.
+func aboutTheEvent(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
+		return true
+	}
+	return false
+}
+
+// refused is the result that the problem would have been among others.
+func refused(p *Problem) ([]Result, error) {
+	r := Result{Status: StatusRejected, Problem: p}
+	var err error
+	r.Raw, err = json.Marshal(r)
+	return []Result{r}, err
 }
 
 // A Retry says how long to go on against a server that is away.
