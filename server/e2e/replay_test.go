@@ -113,6 +113,8 @@ func TestReplayThroughKillsWithFortyReaders(t *testing.T) {
 				t.Errorf("%d entries are shown, want %d", len(entries), told(wanted(stream)))
 			}
 			settle(t, hoppers, entries)
+			cancel()
+			all.Wait()
 			hops := map[string]int{}
 			for _, h := range hoppers {
 				if err := h.check(entries); err != nil {

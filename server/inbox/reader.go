@@ -121,15 +121,15 @@ type Start struct {
 // A Reader reads one user's inbox from a cursor on. It belongs to one goroutine
 // at a time; Close it when done.
 type Reader struct {
-	v      *View
-	user   string
-	extra  []string // groups besides the directory's
-	start  Start
-	begun  bool
-	given  string // the text of pos where it came from outside
-	pos    Cursor
-	seen   uint64 // in Plain mode: everything up to here has been looked at
-	asked  bool   // the log's leader was asked, as pos was above the head
+	v     *View
+	user  string
+	extra []string // groups besides the directory's
+	start Start
+	begun bool
+	given string // the text of pos where it came from outside
+	pos   Cursor
+	seen  uint64 // in Plain mode: everything up to here has been looked at
+	asked bool   // the log's leader was asked, as pos was above the head
 
 	gen, version uint64
 	m            *membership
