@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// fanoutPublishers are the connections of the publisher, enough never to hold
+	// the next alarm back.
+	fanoutPublishers = 64
+	// drainTimeout is how long readers may take to get the rest.
+	drainTimeout = 20 * time.Second
+)
+
+// measureFanout publishes at fixed rates to a group of readers. The publisher
+// does not wait for anybody, and an alarm's time runs from when it was due, so
+// that a server that falls behind cannot hide it. With two cores or more the
+// server has the first for itself and the load the second.
+func measureFanout(ctx context.Context, b *bench) error {
+	readers := pick(b, 50, 1000)
+	core := -1
+	if runtime.NumCPU() > 1 {
+		core = 0
+	}
+	s, err := b.startServer(ctx, core)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.stop() }()
+	if core >= 0 {
+		restore, err := moveTo(1)
+		if err != nil {
+			return err
+		}
+		defer restore()
+	}
+	before, err := s.memory()
+	if err != nil {
+		return err
+	}
+	r, err := openReaders(ctx, s, readers, core+1)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.close() }()
+	after, err := s.memory()
+	if err != nil {
+		return err
+	}
+	b.add("server alone", "MiB", float64(before)/(1<<20))
+	b.add(fmt.Sprintf("a stream, of %d", readers), "KiB", float64(after-before)/1024/float64(readers))
+
+	p, err := newPacer(ctx, s, r)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	for rung, rate := range pick(b, []int{5, 50}, []int{5, 50, 100, 200, 500}) {
+		if err := b.rung(ctx, s, r, p, rung+1, rate, readers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rung measures at one rate.
+func (b *bench) rung(ctx context.Context, s *server, r *readers, p *pacer, rung, rate, readers int) error {
+	span := pick(b, time.Second, 10*time.Second)
+	r.begin(rung)
+	cpu, err := s.cpu()
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	published, answered, err := p.publish(ctx, rung, rate, span)
+	if err != nil {
+		return err
+	}
+	sent := time.Since(begin)
+	want := published * readers
+	late := r.await(ctx, drainTimeout, func() bool { return r.count() >= want })
+	all := time.Since(begin)
+	used, err := s.cpu()
+	if err != nil {
+		return err
+	}
+	used -= cpu
+	got := r.count()
+	name := func(what string) string { return fmt.Sprintf("%d/s to %d readers: %s", rate, readers, what) }
+	b.add(name("published"), "alarms/s", float64(published)/sent.Seconds())
+	b.add(name("delivered"), "events/s", float64(got)/all.Seconds())
+	b.addLatency(name("publish to receive"), r.latencies(), 50, 99, 99.9)
+	b.addLatency(name("publish to answer"), answered, 50, 99)
+	b.add(name("the last one came after"), "s", all.Seconds())
+	b.add(name("server's processor"), "%", 100*used.Seconds()/all.Seconds())
+	b.add(name("server, a delivery"), "µs", float64(used.Microseconds())/float64(max(got, 1)))
+	if got != want {
+		return errors.Join(late, fmt.Errorf("%d events were delivered of %d", got, want))
+	}
+	return nil
+}
+
+// A pacer publishes at a fixed rate, whatever the server does.
+type pacer struct {
+	r       *readers
+	clients []*client
+}
+
+func newPacer(ctx context.Context, s *server, r *readers) (*pacer, error) {
+	p := &pacer{r: r}
+	for range fanoutPublishers {
+		c, err := s.dial(ctx)
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+		p.clients = append(p.clients, c)
+	}
+	return p, nil
+}
+
+func (p *pacer) close() {
+	for _, c := range p.clients {
+		c.close()
+	}
+}
+
+// publish sends for the span, and returns how many and how long they took from
+// when they were due.
+func (p *pacer) publish(ctx context.Context, rung, rate int, span time.Duration) (int, *hdrhistogram.Histogram, error) {
+	n := int(float64(rate) * span.Seconds())
+	due := make(chan int, n)
+	var all sync.WaitGroup
+	errs := make([]error, len(p.clients))
+	var mu sync.Mutex
+	answered := newHistogram()
+	begin := time.Since(p.r.began)
+	at := func(i int) time.Duration { return begin + time.Duration(i)*time.Second/time.Duration(rate) }
+	for w, c := range p.clients {
+		// Ends when the channel does.
+		all.Go(func() {
+			var line []byte
+			for i := range due {
+				if errs[w] != nil {
+					continue
+				}
+				line = event(line[:0], fmt.Sprintf("fanout-%d-%d", rung, i), mark(rung, at(i)))
+				errs[w] = c.publish(line, 1)
+				mu.Lock()
+				record(answered, time.Since(p.r.began)-at(i))
+				mu.Unlock()
+			}
+		})
+	}
+	for i := 0; i < n && ctx.Err() == nil; i++ {
+		time.Sleep(at(i) - time.Since(p.r.began))
+		due <- i
+	}
+	close(due)
+	all.Wait()
+	return n, answered, errors.Join(append(errs, ctx.Err())...)
+}
+
+// moveTo moves this process to one core; restore gives it all of them back.
+func moveTo(core int) (restore func(), err error) {
+	var before, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return nil, fmt.Errorf("ask for the cores: %w", err)
+	}
+	one.Set(core)
+	return func() { _ = moveThreads(&before) }, moveThreads(&one)
+}
+
+// moveThreads moves all threads there are; those to come inherit it.
+func moveThreads(set *unix.CPUSet) error {
+	threads, err := filepath.Glob("/proc/self/task/*")
+	if err != nil {
+		return err
+	}
+	for _, t := range threads {
+		id, err := strconv.Atoi(filepath.Base(t))
+		if err != nil {
+			return err
+		}
+		if err := unix.SchedSetaffinity(id, set); err != nil && !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("choose a core: %w", err)
+		}
+	}
+	return nil
+}
