@@ -60,14 +60,8 @@ func measureFanout(ctx context.Context, b *bench) error {
 	}
 	b.add("server alone", "MiB", float64(before)/(1<<20))
 	b.add(fmt.Sprintf("a stream, of %d", readers), "KiB", float64(after-before)/1024/float64(readers))
-
-	p, err := newPacer(ctx, s, r)
-	if err != nil {
-		return err
-	}
-	defer p.close()
 	for rung, rate := range pick(b, []int{5, 50}, []int{5, 50, 100, 200, 500}) {
-		if err := b.rung(ctx, s, r, p, rung+1, rate, readers); err != nil {
+		if err := b.rung(ctx, s, r, rung+1, rate, readers); err != nil {
 			return err
 		}
 	}
@@ -75,7 +69,7 @@ func measureFanout(ctx context.Context, b *bench) error {
 }
 
 // rung measures at one rate.
-func (b *bench) rung(ctx context.Context, s *server, r *readers, p *pacer, rung, rate, readers int) error {
+func (b *bench) rung(ctx context.Context, s *server, r *readers, rung, rate, readers int) error {
 	span := pick(b, time.Second, 10*time.Second)
 	r.begin(rung)
 	cpu, err := s.cpu()
@@ -83,7 +77,7 @@ func (b *bench) rung(ctx context.Context, s *server, r *readers, p *pacer, rung,
 		return err
 	}
 	begin := time.Now()
-	published, answered, err := p.publish(ctx, rung, rate, span)
+	published, answered, err := publish(ctx, s, r, rung, rate, span)
 	if err != nil {
 		return err
 	}
@@ -111,60 +105,41 @@ func (b *bench) rung(ctx context.Context, s *server, r *readers, p *pacer, rung,
 	return nil
 }
 
-// A pacer publishes at a fixed rate, whatever the server does.
-type pacer struct {
-	r       *readers
-	clients []*client
-}
-
-func newPacer(ctx context.Context, s *server, r *readers) (*pacer, error) {
-	p := &pacer{r: r}
-	for range fanoutPublishers {
-		c, err := s.dial(ctx)
-		if err != nil {
-			p.close()
-			return nil, err
-		}
-		p.clients = append(p.clients, c)
-	}
-	return p, nil
-}
-
-func (p *pacer) close() {
-	for _, c := range p.clients {
-		c.close()
-	}
-}
-
-// publish sends for the span, and returns how many and how long they took from
-// when they were due.
-func (p *pacer) publish(ctx context.Context, rung, rate int, span time.Duration) (int, *hdrhistogram.Histogram, error) {
+// publish sends at the rate for the span, whatever the server does, and returns
+// how many and how long they took from when they were due.
+func publish(ctx context.Context, s *server, r *readers, rung, rate int, span time.Duration) (int, *hdrhistogram.Histogram, error) {
 	n := int(float64(rate) * span.Seconds())
 	due := make(chan int, n)
 	var all sync.WaitGroup
-	errs := make([]error, len(p.clients))
+	errs := make([]error, fanoutPublishers)
 	var mu sync.Mutex
 	answered := newHistogram()
-	begin := time.Since(p.r.began)
+	begin := time.Since(r.began)
 	at := func(i int) time.Duration { return begin + time.Duration(i)*time.Second/time.Duration(rate) }
-	for w, c := range p.clients {
+	for w := range fanoutPublishers {
 		// Ends when the channel does.
 		all.Go(func() {
+			var c *client
 			var line []byte
 			for i := range due {
-				if errs[w] != nil {
-					continue
+				if c == nil { // the server does not keep those who say nothing
+					if c, errs[w] = s.dial(ctx); errs[w] != nil {
+						return
+					}
+					defer c.close()
 				}
 				line = event(line[:0], fmt.Sprintf("fanout-%d-%d", rung, i), mark(rung, at(i)))
-				errs[w] = c.publish(line, 1)
+				if errs[w] = c.publish(line, 1); errs[w] != nil {
+					return
+				}
 				mu.Lock()
-				record(answered, time.Since(p.r.began)-at(i))
+				record(answered, time.Since(r.began)-at(i))
 				mu.Unlock()
 			}
 		})
 	}
 	for i := 0; i < n && ctx.Err() == nil; i++ {
-		time.Sleep(at(i) - time.Since(p.r.began))
+		time.Sleep(at(i) - time.Since(r.began))
 		due <- i
 	}
 	close(due)

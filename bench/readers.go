@@ -40,7 +40,9 @@ type readers struct {
 // was due to be sent, in nanoseconds since the readers began.
 var markBegin = []byte("sent@")
 
-func mark(rung int, due time.Duration) string { return fmt.Sprintf("sent@%d.%d;", rung, due.Nanoseconds()) }
+func mark(rung int, due time.Duration) string {
+	return fmt.Sprintf("sent@%d.%d;", rung, due.Nanoseconds())
+}
 
 // openReaders connects as many users of the group, each with a stream.
 func openReaders(ctx context.Context, s *server, n, core int) (*readers, error) {
