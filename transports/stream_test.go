@@ -173,7 +173,7 @@ func TestStreamTellsAGapBeforeAnything(t *testing.T) {
 	r := recorder{onFlush: func() error { return errors.New("cut") }}
 	s := transports.Session{Reader: w.view.OpenLost("ada", nil, "nonsense"), Place: "nonsense"}
 	<-r.run(t.Context(), s, transports.Limits{})
-	r.wantSaid(t, "hello", "gap:membership", "one")
+	r.wantSaid(t, "hello", "gap:epoch", "one")
 	if !r.hello.Gap || r.hello.Resumed || r.hello.Cursor != "nonsense" {
 		t.Errorf("hello %+v", r.hello)
 	}

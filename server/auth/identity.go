@@ -9,7 +9,7 @@ import (
 )
 
 // Errors of this package, matched with [errors.Is]. They are wrapped with a
-// reason that never contains the token.
+// reason that never contains the token or ticket.
 var (
 	// ErrMissing: the request carries no token.
 	ErrMissing = errors.New("no token was given")
@@ -18,9 +18,15 @@ var (
 	ErrInvalid = errors.New("the token is not valid")
 	// ErrExpired: the token was acceptable and its time is over.
 	ErrExpired = errors.New("the token has expired")
-	// ErrUnavailable: the token cannot be judged now because its key is not
-	// known and the document of keys did not answer. Try again later.
-	ErrUnavailable = errors.New("the keys are unavailable")
+	// ErrRevoked: the token was acceptable and has been taken back. It is an
+	// ErrInvalid too.
+	ErrRevoked = fmt.Errorf("%w: it has been revoked", ErrInvalid)
+	// ErrUnavailable: the token or ticket cannot be judged now, because its key
+	// is not known and the document of keys did not answer, or because the store
+	// of tickets did not. Try again later.
+	ErrUnavailable = errors.New("what judges the token is unavailable")
+	// ErrTooMany: a limit of what is kept has been reached. Try again later.
+	ErrTooMany = errors.New("too many are kept already")
 )
 
 // invalid wraps ErrInvalid with a reason.

@@ -15,11 +15,24 @@ type Source string
 const (
 	// FromHeader is `Authorization: Bearer`.
 	FromHeader Source = "header"
+	// FromTicket is `?ticket=`. It opens one connection; it is no token, and
+	// Verify refuses it.
+	FromTicket Source = "ticket"
 	// FromQuery is `?access_token=`: a secret in a URL, not to be logged.
 	FromQuery Source = "query"
+	// FromCookie is the session cookie.
+	FromCookie Source = "cookie"
 )
 
-const queryToken = "access_token"
+// Ambient says whether a browser sends it by itself, also for the page of
+// somebody else: what then changes anything needs [SameOrigin], and as a form
+// [CheckCSRF].
+func (s Source) Ambient() bool { return s == FromCookie }
+
+const (
+	queryTicket = "ticket"
+	queryToken  = "access_token"
+)
 
 // sources are asked in this order (docs/protocol.md §1). The first that the
 // request uses decides: a bad token in it never gives way to the next, or a
@@ -31,28 +44,26 @@ var sources = []struct {
 	find func(r *http.Request) (token string, used bool, err error)
 }{
 	{FromHeader, bearer},
-	{FromQuery, accessToken},
+	{FromTicket, inQuery(queryTicket)},
+	{FromQuery, inQuery(queryToken)},
+	{FromCookie, sessionCookie},
 }
 
-// FromRequest finds the request's token and says where it stood. allowQuery
-// admits it in the URL; where that is switched off the parameter is like any
-// unknown one. The errors are ErrMissing and ErrInvalid, wrapped; with ErrInvalid
-// from tells where the bad token stood.
+// FromRequest finds the request's token, or ticket, and says where it stood.
+// allowQuery admits a token in the URL; where that is switched off a request with
+// one carries none, whatever cookie it has. The errors are ErrMissing and
+// ErrInvalid, wrapped; with ErrInvalid from tells where the bad token stood.
 func FromRequest(r *http.Request, allowQuery bool) (token string, from Source, err error) {
 	for _, s := range sources {
-		if s.from == FromQuery && !allowQuery {
-			continue
-		}
 		token, used, err := s.find(r)
-		if err != nil {
+		switch {
+		case s.from == FromQuery && used && !allowQuery:
+			return "", "", fmt.Errorf("%w: tokens in the URL are switched off", ErrMissing)
+		case err != nil:
 			return "", s.from, err
-		}
-		if used {
+		case used:
 			return token, s.from, nil
 		}
-	}
-	if !allowQuery && strings.Contains(r.URL.RawQuery, queryToken+"=") {
-		return "", "", fmt.Errorf("%w: tokens in the URL are switched off", ErrMissing)
 	}
 	return "", "", ErrMissing
 }
@@ -74,22 +85,34 @@ func bearer(r *http.Request) (string, bool, error) {
 	return token, true, nil
 }
 
-// accessToken reads ?access_token= (RFC 6750 §2.3).
-func accessToken(r *http.Request) (string, bool, error) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	values, used := query[queryToken]
-	// A pair that cannot be read is left out by the parser; if it is the token,
-	// passing over it would make the request somebody else's.
-	named := used || strings.Contains(r.URL.RawQuery, queryToken)
-	switch {
-	case err != nil && named:
-		return "", true, invalid("the query with the access_token cannot be read")
-	case !used:
-		return "", false, nil
-	case len(values) > 1 || !isToken(values[0]):
-		return "", true, invalid("want one access_token in the query")
+// inQuery reads a parameter of the URL (RFC 6750 §2.3).
+func inQuery(name string) func(r *http.Request) (string, bool, error) {
+	return func(r *http.Request) (string, bool, error) {
+		query, err := url.ParseQuery(r.URL.RawQuery)
+		values, used := query[name]
+		switch {
+		case err != nil && (used || names(r.URL.RawQuery, name)):
+			return "", true, invalid("the query with the %s cannot be read", name)
+		case !used:
+			return "", false, nil
+		case len(values) > 1 || !isToken(values[0]):
+			return "", true, invalid("want one %s in the query", name)
+		}
+		return values[0], true, nil
 	}
-	return values[0], true, nil
+}
+
+// names says whether the query uses the parameter in a pair that the parser
+// leaves out because it cannot read it: passing over it would make the request
+// somebody else's.
+func names(query, name string) bool {
+	for pair := range strings.FieldsFuncSeq(query, func(c rune) bool { return c == '&' || c == ';' }) {
+		key, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(key); err == nil && plain == name {
+			return true
+		}
+	}
+	return false
 }
 
 // isToken says whether the text can be a token of RFC 6750: ASCII without spaces

@@ -86,6 +86,8 @@ func (r *Reader) check(s *state) (gap *Gap, wait bool) {
 	end, known := s.epochEnd(r.pos.Epoch)
 	top := max(r.pos.Seq, r.pos.End)
 	switch {
+	case r.pos.Epoch == lostEpoch:
+		reason = GapEpoch
 	case r.pos.Groups != r.m.hash:
 		reason = GapMembership
 	case known && end > 0 && top >= end:

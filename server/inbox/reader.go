@@ -162,8 +162,11 @@ func (v *View) Open(user string, groups []string, start Start) (*Reader, error) 
 // is a gap and a snapshot. Streams use it, which have no other way to answer.
 func (v *View) OpenLost(user string, groups []string, cursor string) *Reader {
 	return &Reader{v: v, user: user, extra: groups, begun: true,
-		given: cursor, pos: Cursor{Epoch: "lost", Groups: "lost"}}
+		given: cursor, pos: Cursor{Epoch: lostEpoch}}
 }
+
+// lostEpoch is the epoch of an unreadable cursor; no real one has such a name.
+const lostEpoch = "lost"
 
 // Close releases what the reader holds.
 func (r *Reader) Close() { r.leaveBells() }

@@ -31,8 +31,8 @@ func (l *Log) Lease(ctx context.Context, name string, ttl time.Duration) (*Lease
 	if ttl < time.Second {
 		return nil, fmt.Errorf("open the lease %s: a time to live of %v is too short to renew", name, ttl)
 	}
-	kv, err := l.bucket(ctx, jetstream.KeyValueConfig{
-		Bucket:      "lease_" + name,
+	kv, err := l.keyValue(ctx, BucketConfig{
+		Name:        "lease_" + name,
 		Description: "Tocsin: who does what one process at a time does",
 		TTL:         ttl,
 	})

@@ -1,6 +1,6 @@
-// Package natslog keeps the log, the read marks and the leases in NATS
-// JetStream, embedded in the process or external. It is the only package that
-// imports NATS.
+// Package natslog keeps the log, the read marks, the leases and other small
+// buckets in NATS JetStream, embedded in the process or external. It is the only
+// package that imports NATS.
 //
 // Rules of use: one [Log] per process, opened with [Open] and closed last. Its
 // methods may be called by many goroutines at once. An embedded store belongs to

@@ -2,7 +2,6 @@ package sse
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -38,19 +37,12 @@ func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c transp
 	if err != nil {
 		return err
 	}
-	s := transports.Session{Expires: c.Expires, Delivered: o.Delivered}
-	if transports.IsPlace(start.Cursor) {
-		s.Place = start.Cursor
-	}
-	s.Reader, err = o.View.Open(c.User, c.Groups, start)
-	if errors.Is(err, inbox.ErrCursor) {
-		// An error status would stop a browser for ever, so it is a gap.
-		s.Reader, err = o.View.OpenLost(c.User, c.Groups, printable(start.Cursor)), nil
-	}
+	s, err := transports.Open(o.View, c, start)
 	if err != nil {
 		return err
 	}
 	defer s.Reader.Close()
+	s.Delivered = o.Delivered
 	e := &encoder{w: w, rc: http.NewResponseController(w), timeout: o.Limits.WriteTimeout,
 		retry: o.Limits.RetryHint(), pad: pad}
 	defer e.release()
@@ -71,22 +63,4 @@ func padOf(r *http.Request) (int, error) {
 		return 0, &transports.ParamError{Param: "pad", Detail: "want a number of bytes, at most 8192", Limit: maxPad}
 	}
 	return min(n, maxPad), nil
-}
-
-// printable keeps of a bad cursor what the gap may repeat: nothing, if it could
-// not even be one.
-func printable(cursor string) string {
-	if len(cursor) > inbox.MaxCursor {
-		return ""
-	}
-	for i := range len(cursor) {
-		c := cursor[i]
-		switch {
-		case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z':
-		case c == '.', c == '_', c == '~', c == '-':
-		default:
-			return ""
-		}
-	}
-	return cursor
 }

@@ -124,7 +124,7 @@ func TestTailPrintsEachEntryOnceOverEveryTransportAndGoesOnWhereItWas(t *testing
 func TestTailEndsWhenNothingComes(t *testing.T) {
 	newGateway(t).entries = []string{`{"n":0}`}
 	for _, via := range client.Ways {
-		got := call(t, "", "tail", "--via", via, "--cursor", "earliest", "--exit-after-idle", "50ms")
+		got := call(t, "", "tail", "--via", via, "--cursor", "earliest", "--exit-after-idle", "500ms")
 		got.ok(t)
 		if got.out != "{\"n\":0}\n" {
 			t.Errorf("%s: %s", via, got.out)

@@ -68,7 +68,7 @@ passwords are replaced by "` + redacted + `". Exit code 2 if serve would refuse.
 			return conf.print(cmd.OutOrStdout())
 		},
 	}
-	flags.register(cmd.Flags())
+	flags.register(cmd)
 	return cmd
 }
 

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 )
 
@@ -25,8 +25,7 @@ type origin struct {
 type configuration struct {
 	settings
 	origins map[string]origin // by name; those without one have their default
-	// ignored are variables that begin like ours and are none: slips, or what an
-	// orchestrator puts there for a service of our name.
+	// ignored are variables that begin like ours and are none: slips.
 	ignored []string
 }
 
@@ -48,10 +47,12 @@ type configFlags struct {
 	raw  []*rawFlag
 }
 
-// register defines --config and, unless only the file is wanted, every setting.
-func (c *configFlags) register(flags *pflag.FlagSet) {
+// register defines --config and every setting that may be a flag.
+func (c *configFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&c.file, "config", "", "`file` of settings, YAML; see tocsin config sample")
+	_ = cmd.MarkFlagFilename("config", "yml", "yaml")
 	s := defaults()
 	for _, setting := range s.table() {
 		if setting.secret {
@@ -60,9 +61,22 @@ func (c *configFlags) register(flags *pflag.FlagSet) {
 		raw := &rawFlag{setting: setting}
 		c.raw = append(c.raw, raw)
 		f := flags.VarPF(raw, setting.name, "", setting.help)
-		if _, is := setting.value.(boolValue); is {
+		complete := cobra.NoFileCompletions
+		switch v := setting.value.(type) {
+		case boolValue:
 			f.NoOptDefVal = "true"
+		case choiceValue:
+			complete = cobra.FixedCompletions(v.words, cobra.ShellCompDirectiveNoFileComp)
+		case textValue:
+			switch v.kind {
+			case "file":
+				continue // the shell completes it
+			case "dir":
+				_ = cmd.MarkFlagDirname(setting.name)
+				continue
+			}
 		}
+		_ = cmd.RegisterFlagCompletionFunc(setting.name, complete)
 	}
 }
 
@@ -100,9 +114,11 @@ func (c *configFlags) load(environ []string) (configuration, error) {
 			}
 		}
 	}
-	for _, known := range []string{"TOCSIN_CONFIG", envURL, envToken} {
-		delete(env, known)
-	}
+	maps.DeleteFunc(env, func(name, _ string) bool {
+		return name == "TOCSIN_CONFIG" || name == envURL || name == envToken ||
+			// Kubernetes puts these there for a service of our name.
+			strings.HasPrefix(name, "TOCSIN_SERVICE_") || strings.HasPrefix(name, "TOCSIN_PORT")
+	})
 	conf.ignored = slices.Sorted(maps.Keys(env))
 	if err := errors.Join(errs...); err != nil {
 		return conf, err

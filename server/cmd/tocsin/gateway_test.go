@@ -150,6 +150,7 @@ func (g *gateway) stream(w http.ResponseWriter, r *http.Request) {
 		cursor = r.URL.Query().Get("cursor")
 	}
 	from := g.after(cursor)
+	w.Header().Set("Content-Type", "text/event-stream")
 	_, _ = fmt.Fprintf(w, "retry: 1\nevent: hello\nid: c%d\ndata: {}\n\n", from)
 	for i, e := range g.entries[from:] {
 		_, _ = fmt.Fprintf(w, "id: c%d\ndata: %s\n\n", from+i+1, e)

@@ -2,9 +2,21 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 )
+
+// The settings of whoever runs the tests are not those of the tests. TOCSIN_DATA
+// says where recorded streams are.
+func TestMain(m *testing.M) {
+	for name := range ourVariables(os.Environ()) {
+		if name != "TOCSIN_DATA" {
+			_ = os.Unsetenv(name)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // A called is what one call of the program left behind.
 type called struct {
@@ -44,6 +56,18 @@ func TestAnUnknownCommandIsAUsageErrorWithAHint(t *testing.T) {
 	}
 	if got = call(t, ""); got.code != exitUsage || !strings.Contains(got.out, "Usage:") {
 		t.Errorf("without a command: exit code %d: %s", got.code, got.out)
+	}
+}
+
+func TestTheShellCompletesWordsThatAreChosenFrom(t *testing.T) {
+	for want, args := range map[string][]string{
+		"clamp\ntrust\n":        {"serve", "--device-time", ""},
+		"sse\nlongpoll\npoll\n": {"tail", "--via", ""},
+		"sample\t":              {"config", "sa"},
+	} {
+		if got := call(t, "", append([]string{"__complete"}, args...)...); got.code != 0 || !strings.HasPrefix(got.out, want) {
+			t.Errorf("%v: %q", args, got.out)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ The secret of HS256 may also be given in TOCSIN_JWT_HS256.`,
 			return serve(cmd.Context(), conf.settings, logger)
 		},
 	}
-	flags.register(cmd.Flags())
+	flags.register(cmd)
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -97,6 +98,10 @@ func refusal(resp *http.Response) error {
 		return ErrEnded
 	case resp.StatusCode != http.StatusOK:
 		return problem(resp)
+	}
+	// Whatever answers in the server's place, such as a proxy's page, passes.
+	if t, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); t != "text/event-stream" {
+		return fmt.Errorf("the answer is no stream of events but %q", t)
 	}
 	return nil
 }

@@ -1,0 +1,68 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+)
+
+// A Gate answers who is asking, all told: it finds what a request carries,
+// verifies or redeems it, and asks whether it has been taken back. Its methods
+// may be called by many goroutines at once; its fields are not to be changed
+// then.
+type Gate struct {
+	Verifier *Verifier
+	// Tickets, unless nil, are accepted in the URL.
+	Tickets *Tickets
+	// Revocations, unless nil, are asked about everybody.
+	Revocations *Revocations
+	// AllowQuery admits ?access_token=.
+	AllowQuery bool
+}
+
+// Authenticate returns who the request speaks for and what says so. A ticket is
+// used up by it, whatever becomes of the request. Errors are ErrMissing,
+// ErrInvalid, ErrExpired, ErrRevoked and ErrUnavailable, wrapped; the source is
+// told with them if the request uses one.
+func (g *Gate) Authenticate(ctx context.Context, r *http.Request) (Identity, Source, error) {
+	token, from, err := FromRequest(r, g.AllowQuery)
+	if err != nil {
+		return Identity{}, from, err
+	}
+	var id Identity
+	if from == FromTicket {
+		id, err = g.redeem(ctx, token)
+	} else {
+		id, err = g.Verify(ctx, token)
+	}
+	return id, from, err
+}
+
+// Verify is for tokens that come otherwise than with a request: the first message
+// of a WebSocket, a login form. Errors are those of Authenticate.
+func (g *Gate) Verify(ctx context.Context, token string) (Identity, error) {
+	id, err := g.Verifier.Verify(ctx, token)
+	if err != nil {
+		return Identity{}, err
+	}
+	return g.present(id)
+}
+
+func (g *Gate) redeem(ctx context.Context, ticket string) (Identity, error) {
+	if g.Tickets == nil {
+		return Identity{}, invalid("tickets are not offered here")
+	}
+	id, err := g.Tickets.Redeem(ctx, ticket)
+	if err != nil {
+		return Identity{}, err
+	}
+	return g.present(id)
+}
+
+// present lets pass who has not been taken back.
+func (g *Gate) present(id Identity) (Identity, error) {
+	if g.Revocations != nil && g.Revocations.Revoked(id) {
+		return Identity{}, fmt.Errorf("authenticate: %w", ErrRevoked)
+	}
+	return id, nil
+}

@@ -1,0 +1,73 @@
+package native
+
+import (
+	"fmt"
+	"net/http"
+
+	"tocsin/server/inbox"
+	"tocsin/transports"
+)
+
+// place is where a client wants to begin.
+type place struct {
+	Cursor   string `json:"cursor"`
+	Snapshot string `json:"snapshot"`
+}
+
+func (p *place) start() (inbox.Start, error) {
+	if p.Snapshot != "" && p.Snapshot != "active" {
+		return inbox.Start{}, &transports.ParamError{Param: "snapshot", Detail: fmt.Sprintf("want active, not %.40q", p.Snapshot)}
+	}
+	return inbox.Start{Cursor: p.Cursor, Snapshot: p.Snapshot != ""}, nil
+}
+
+// auth says who the client is and begins the delivery; later on it renews the
+// token in place.
+func (c *Conversation) auth(text []byte) ([]byte, error) {
+	var m struct {
+		place
+		Token string `json:"token"`
+	}
+	if err := parse(text, &m); err != nil {
+		return nil, err
+	}
+	from, err := m.start()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := c.bounded()
+	defer cancel()
+	id, err := c.o.Authenticate(ctx, m.Token)
+	switch {
+	case err != nil && !c.begun:
+		return nil, rejection{err}
+	case err != nil:
+		c.mistake() // the old token is good until its time is over
+		return nil, err
+	case c.begun && id.User != c.id.User:
+		return nil, closing{CodeForbidden, "the token is another user's"}
+	}
+	c.admit(id)
+	if !c.begun {
+		c.start(from)
+	}
+	return nil, nil
+}
+
+// A rejection is a client that is not let in.
+type rejection struct{ error }
+
+func (r rejection) Unwrap() error { return r.error }
+
+// turnAway ends the conversation of a client that is not let in; status is that
+// of the problem it was told.
+func (c *Conversation) turnAway(status int) {
+	switch {
+	case status == http.StatusForbidden:
+		c.cancel(closing{CodeForbidden, "forbidden"})
+	case status >= 500:
+		c.cancel(transports.Unavailable) // not its fault: it comes back
+	default:
+		c.cancel(closing{CodeUnauthenticated, "not authenticated"})
+	}
+}

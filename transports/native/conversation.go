@@ -1,0 +1,172 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"tocsin/server/inbox"
+	"tocsin/transports"
+)
+
+// A Conversation is one client's. Receive and Gone belong to the goroutine that
+// carries its messages.
+type Conversation struct {
+	o      *Options
+	conn   Conn
+	ended  func(error)
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	done   chan struct{} // closed when nothing is delivered any more
+	why    error         // of the end; to be read after done
+
+	// Of the goroutine that receives.
+	leave    func()
+	mistakes int // in a row
+
+	mu      sync.Mutex // guards what follows; the receiver alone writes id
+	id      *Identity  // nil until known
+	expiry  *time.Timer
+	waiting *time.Timer // until the client begins
+	begun   bool
+	over    bool
+	restart context.CancelCauseFunc // of the delivery, for other groups
+}
+
+// Begin begins a conversation over the connection. id is who the handshake said,
+// or nil: then the first message says it. ended, unless nil, is called once, at
+// the end of Gone, with why it is over: a transports.Reason where the server ended
+// it, context.Canceled where the client was gone. Options are shared by many.
+func Begin(ctx context.Context, conn Conn, id *Identity, ended func(error), o *Options) *Conversation {
+	c := &Conversation{o: o, conn: conn, ended: ended, done: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	// The timer's goroutine only cancels. So does that of the token's end.
+	c.waiting = time.AfterFunc(o.authTimeout(), func() { c.cancel(closing{CodeNoAuth, "no auth in time"}) })
+	if id != nil {
+		c.admit(*id)
+	}
+	// The context package runs it once, when the conversation ends.
+	context.AfterFunc(c.ctx, c.endUnbegun)
+	return c
+}
+
+// Gone ends the conversation when its connection is over.
+func (c *Conversation) Gone() {
+	c.cancel(nil)
+	<-c.done
+	c.waiting.Stop()
+	c.mu.Lock()
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+	c.mu.Unlock()
+	if c.leave != nil {
+		c.leave()
+	}
+	if c.ended != nil {
+		c.ended(c.why)
+	}
+}
+
+// admit makes the client the one that its token says.
+func (c *Conversation) admit(id Identity) {
+	if c.leave != nil {
+		c.leave()
+		c.leave = nil
+	}
+	c.mu.Lock()
+	regroup := c.restart != nil && !slices.Equal(id.Groups, c.id.Groups)
+	c.id = &id
+	switch left := time.Until(id.Expires); {
+	case id.Expires.IsZero():
+		if c.expiry != nil {
+			c.expiry.Stop()
+		}
+	case c.expiry == nil:
+		c.expiry = time.AfterFunc(left, c.expire)
+	default:
+		c.expiry.Reset(left)
+	}
+	if regroup {
+		c.restart(errRegroup)
+	}
+	c.mu.Unlock()
+	if c.o.Join != nil {
+		c.leave = c.o.Join(id, c.cancel)
+	}
+}
+
+// expire is the expiry timer's; a new token may have come since it fired.
+func (c *Conversation) expire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if end := c.id.Expires; !end.IsZero() && !time.Now().Before(end) {
+		c.cancel(transports.Expired)
+	}
+}
+
+// start begins the delivery. It says no when the conversation is over.
+func (c *Conversation) start(from inbox.Start) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return false
+	}
+	c.waiting.Stop()
+	c.begun = true
+	// Ends with the conversation's context, or when the client takes nothing any
+	// more.
+	go c.deliver(from)
+	return true
+}
+
+// endUnbegun ends a conversation that has no delivery to do it.
+func (c *Conversation) endUnbegun() {
+	c.mu.Lock()
+	begun := c.begun
+	c.over = true
+	c.mu.Unlock()
+	if !begun {
+		c.end(&encoder{conn: c.conn}, context.Cause(c.ctx))
+	}
+}
+
+// errRegroup: the groups have changed, so the delivery begins anew where it was.
+var errRegroup = errors.New("the token's groups have changed")
+
+// deliver is the delivery's goroutine.
+func (c *Conversation) deliver(from inbox.Start) {
+	e := &encoder{conn: c.conn}
+	err := c.stream(e, from)
+	for errors.Is(err, errRegroup) && c.ctx.Err() == nil {
+		if e.told != "" {
+			from = inbox.Start{Cursor: e.told}
+		}
+		err = c.stream(e, from)
+	}
+	if errors.Is(err, errRegroup) {
+		err = context.Cause(c.ctx)
+	}
+	c.cancel(err) // a command under way, too
+	c.end(e, err)
+}
+
+// stream delivers to the client as it is now.
+func (c *Conversation) stream(e *encoder, from inbox.Start) error {
+	ctx, cancel := context.WithCancelCause(c.ctx)
+	defer cancel(nil)
+	c.mu.Lock()
+	client := c.id.Client
+	c.restart = cancel
+	c.mu.Unlock()
+	s, err := transports.Open(c.o.View, client, from)
+	if err != nil {
+		return err
+	}
+	defer s.Reader.Close()
+	s.Expires = time.Time{} // which a new token moves: the timer knows
+	s.Delivered = c.o.Delivered
+	return transports.Stream(ctx, s, e, c.o.Limits)
+}

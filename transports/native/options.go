@@ -1,0 +1,91 @@
+package native
+
+import (
+	"context"
+	"time"
+
+	"tocsin/server/inbox"
+	"tocsin/transports"
+)
+
+// A Conn carries the frames of one client. The carrier has it.
+type Conn interface {
+	// Send writes one frame after those before it and returns when it has left, or
+	// with an error when the connection is over, which a client that takes nothing
+	// for Limits.WriteTimeout brings about. Many goroutines may call it.
+	Send(frame []byte) error
+	// Close ends the connection with a close code, behind the frame in flight, and
+	// does not wait. Only the first call counts.
+	Close(code int, reason string)
+}
+
+// Close codes (docs/protocol.md §6). After all but 4401, 4403 and 4409 the client
+// comes back with its cursor.
+const (
+	CodeGoingAway       = 1001
+	CodeRotate          = 4011
+	CodeUnauthenticated = 4401
+	CodeForbidden       = 4403
+	CodeNoAuth          = 4408
+	CodeSuperseded      = 4409
+	CodeSlowDown        = 4429
+)
+
+// An Identity is who a client is.
+type Identity struct {
+	transports.Client
+	// Publish: it may publish, too.
+	Publish bool
+}
+
+// Commands do what a client asks for besides reading. An error is answered with
+// the problem that Options.Problem makes of it. Its methods may be called by many
+// goroutines at once, and return when their context is over.
+type Commands interface {
+	// MarkRead marks as read what was announced up to a cursor, and the alarms and
+	// notices with these ids, and returns the user's counters.
+	MarkRead(ctx context.Context, c transports.Client, upto string, ids []string) (inbox.Counts, error)
+	// Acknowledge acknowledges an alarm, at the revision rev unless that is 0, and
+	// returns the alarm as JSON.
+	Acknowledge(ctx context.Context, c transports.Client, alarm string, rev uint64, note string) ([]byte, error)
+	// Publish takes a JSON array of events, and returns one of results, one an
+	// event. It is called for those who may publish.
+	Publish(ctx context.Context, c transports.Client, events []byte) ([]byte, error)
+}
+
+// Options are what conversations are made of. The first four are required; zero
+// values of the others are the defaults given here.
+type Options struct {
+	View     *inbox.View
+	Commands Commands
+	// Authenticate says who a token speaks for, if he may read an inbox.
+	Authenticate func(ctx context.Context, token string) (Identity, error)
+	// Problem puts an error into words: a problem as JSON, without a line break,
+	// and its status. Of this package: ErrForbidden and transports.ParamError.
+	Problem func(err error) (status int, problem []byte)
+
+	// Limits must have their defaults filled in.
+	Limits transports.Limits
+	// AuthTimeout is how long a client may take to begin; 0 is 10 s.
+	AuthTimeout time.Duration
+	// CommandTimeout bounds each command; 0 is 10 s.
+	CommandTimeout time.Duration
+	// Delivered, unless nil, hears how many entries were written.
+	Delivered func(entries int)
+	// Join, unless nil, hears who a client is once that is known, and how to end
+	// the conversation with a cause; end may be called at any time and by anyone.
+	// leave is called once, when it is over or before the next Join, which a new
+	// token brings. For revocations and limits of connections.
+	Join func(id Identity, end func(cause error)) (leave func())
+}
+
+func (o *Options) authTimeout() time.Duration { return orTenSeconds(o.AuthTimeout) }
+
+func (o *Options) commandTimeout() time.Duration { return orTenSeconds(o.CommandTimeout) }
+
+func orTenSeconds(d time.Duration) time.Duration {
+	if d == 0 {
+		return 10 * time.Second
+	}
+	return d
+}

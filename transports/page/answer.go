@@ -1,0 +1,57 @@
+package page
+
+import (
+	"net/http"
+
+	"tocsin/transports"
+)
+
+// A Problem is what went wrong, in words for people.
+type Problem struct {
+	Status int // of the answer
+	Title  string
+	Detail string // more about it, or empty
+	// Retry is when to try again, in seconds, or 0: the page then does so by itself
+	// if it was only looked at.
+	Retry int
+}
+
+// A loginPage is what its template gets.
+type loginPage struct {
+	Problem *Problem
+	Cursor  string
+	Paused  bool
+}
+
+// LoginForm answers a request of somebody unknown: p says why he has to log in,
+// nil that he simply has to. The form leads back to the request's place.
+func LoginForm(w http.ResponseWriter, r *http.Request, p *Problem) error {
+	status := http.StatusUnauthorized
+	if p != nil && p.Status != 0 {
+		status = p.Status
+	}
+	at := placeOf(r)
+	return write(w, status, "login", loginPage{Problem: p, Cursor: at.cursor, Paused: at.paused})
+}
+
+// A failPage is what its template gets.
+type failPage struct {
+	Problem
+	Back string
+}
+
+// Fail answers with a problem, and a way back to where the user was.
+func Fail(w http.ResponseWriter, r *http.Request, p Problem) error {
+	if r.Method != http.MethodGet {
+		p.Retry = 0
+	}
+	return write(w, p.Status, "fail", failPage{Problem: p, Back: placeOf(r).url()})
+}
+
+// placeOf is the place that a request came from, by its URL or its form.
+func placeOf(r *http.Request) place {
+	if r.PostForm != nil {
+		return place{cursor: r.PostForm.Get("cursor"), paused: r.PostForm.Get("pause") != ""}
+	}
+	return place{cursor: transports.CursorOf(r), paused: r.URL.Query().Get("pause") != ""}
+}

@@ -1,0 +1,147 @@
+package page
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"tocsin/server/inbox"
+	"tocsin/transports"
+)
+
+// Paths of the page, its forms and its style.
+const (
+	Path       = "/inbox"
+	PathAck    = "/inbox/ack"    // POST, see Acknowledge
+	PathRead   = "/inbox/read"   // POST, see Read
+	PathLogin  = "/inbox/login"  // POST, see Login
+	PathLogout = "/inbox/logout" // POST, see Logout
+	PathStyle  = "/inbox/style.css"
+)
+
+// DefaultRows is how many alarms and notices a page lists.
+const DefaultRows = 100
+
+// CSP is the Content-Security-Policy of every answer: nothing but our own style.
+const CSP = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// A Visitor is who looks, as the request was authenticated.
+type Visitor struct {
+	transports.Client
+	// Session is what CSRF tokens are bound to: the user's session, as the
+	// package auth names it.
+	Session string
+}
+
+// Options are what pages are made from. View, CSRF and CheckCSRF are required.
+type Options struct {
+	View *inbox.View
+	// Limits must have their defaults filled in.
+	Limits transports.Limits
+	// Busy and Idle are the pauses before the next refresh, after something came
+	// and when nothing did; 0 is 5 s and 30 s.
+	Busy, Idle time.Duration
+	// Rows is the most that a page lists; 0 is DefaultRows.
+	Rows int
+	// Delivered, unless nil, hears how many entries were read for the page.
+	Delivered func(entries int)
+
+	// Ack acknowledges an alarm of the user's; its errors are the caller's own.
+	// nil: the page has no such forms.
+	Ack func(ctx context.Context, user string, groups []string, id, note string) error
+	// Read marks as read what was announced up to the cursor; nil: no such form.
+	Read func(ctx context.Context, user string, groups []string, upto string) error
+	// CSRF makes the token that goes into the session's forms, and CheckCSRF says
+	// whether it is one.
+	CSRF      func(session string) string
+	CheckCSRF func(session, token string) bool
+	// Login judges a token and makes a session of it, by a cookie on w. Its errors
+	// are the caller's own. Logout ends the session.
+	Login  func(ctx context.Context, w http.ResponseWriter, r *http.Request, token string) error
+	Logout func(ctx context.Context, w http.ResponseWriter, r *http.Request) error
+
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+func (o Options) withDefaults() Options {
+	o.Busy, o.Idle = cmp.Or(o.Busy, 5*time.Second), cmp.Or(o.Idle, 30*time.Second)
+	o.Rows = cmp.Or(o.Rows, DefaultRows)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// Serve answers GET /inbox. Errors are those of transports.Once. A cursor that is
+// none is no error: the page says so and starts over.
+func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, v Visitor, o Options) error {
+	o = o.withDefaults()
+	p := place{cursor: transports.CursorOf(r), paused: r.URL.Query().Get("pause") != ""}
+	l, err := o.list(ctx, v.Client, p.cursor)
+	if err != nil {
+		return err
+	}
+	return write(w, http.StatusOK, "inbox", o.show(v, p, l))
+}
+
+// A place is where the user is on the page: what its URL says.
+type place struct {
+	cursor string
+	paused bool
+}
+
+// url writes the place; what cannot be a cursor is left out.
+func (p place) url() string {
+	q := url.Values{}
+	if _, err := inbox.ParseCursor(p.cursor); err == nil {
+		q.Set("cursor", p.cursor)
+	}
+	if p.paused {
+		q.Set("pause", "1")
+	}
+	if len(q) == 0 {
+		return Path
+	}
+	return Path + "?" + q.Encode()
+}
+
+// headers are those of all answers of this package. The policy for referrers is
+// not stricter because browsers would then send forms with Origin: null.
+func headers(h http.Header) {
+	h.Set("Content-Security-Policy", CSP)
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+}
+
+// write answers with a template.
+func write(w http.ResponseWriter, status int, name string, data any) error {
+	var b bytes.Buffer
+	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
+		return err
+	}
+	h := w.Header()
+	headers(h)
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	if status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
+		h.Set("WWW-Authenticate", `Bearer realm="tocsin"`)
+	}
+	w.WriteHeader(status)
+	// A client that is gone misses nothing: its URL has the cursor.
+	_, _ = w.Write(b.Bytes())
+	return nil
+}
+
+// redirect sends the browser to the place, by GET, after a form.
+func redirect(w http.ResponseWriter, p place) {
+	h := w.Header()
+	headers(h)
+	h.Set("Location", p.url())
+	w.WriteHeader(http.StatusSeeOther)
+}

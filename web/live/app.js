@@ -1,0 +1,174 @@
+// The live page: it brings the inbox, the link and the view together.
+import { AUTOMATIC, TRANSPORTS, createLink } from "./link.js";
+import { createApi } from "./wire.js";
+import { createInbox } from "./inbox.js";
+import { createView } from "./view.js";
+import { byId, el, setText, show } from "./dom.js";
+
+const STORED = "tocsin.token";
+// What comes so soon after the beginning is what there was, not news.
+const SETTLING_MS = 2000;
+
+const REFUSALS = {
+  token: "The token is not accepted any more: it has expired, was taken back, or is not for this server.",
+  forbidden: "The token does not open an inbox.",
+  broken: "The page has met an error of its own. Log in to start it again.",
+};
+
+// The token lives as long as the tab; a browser that keeps nothing keeps it as
+// long as the page.
+const store = {
+  get() {
+    try {
+      return sessionStorage.getItem(STORED) || "";
+    } catch {
+      return "";
+    }
+  },
+  set(token) {
+    try {
+      if (token) sessionStorage.setItem(STORED, token);
+      else sessionStorage.removeItem(STORED);
+    } catch {
+      // Then only this page has it.
+    }
+  },
+};
+
+// takeFragment takes the token out of the address, where it would be copied along.
+function takeFragment() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token === null) return "";
+  history.replaceState(null, "", location.pathname + location.search);
+  return token.trim();
+}
+
+// userOf reads the name from the token, only to show it: the server decides.
+function userOf(token) {
+  try {
+    const claims = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    const bytes = Uint8Array.from(atob(claims), (c) => c.charCodeAt(0));
+    return String(JSON.parse(new TextDecoder().decode(bytes)).sub || "");
+  } catch {
+    return "";
+  }
+}
+
+const inbox = createInbox();
+let session = null; // { api, link, since }
+const view = createView(inbox, { acknowledge });
+
+// failed tells why a command did nothing; a token that has ended ends more.
+function failed(what, error) {
+  if (error.reason === "token") leave("token");
+  else view.trouble(`${what}: ${error.message}.`);
+}
+
+async function acknowledge(row, button) {
+  button.disabled = true;
+  try {
+    inbox.acked(await session.api.acknowledge(row.alarm.id));
+    view.changed();
+  } catch (error) {
+    button.disabled = false;
+    failed(`${row.alarm.type} on ${row.alarm.device} was not acknowledged`, error);
+  }
+}
+
+async function readAll() {
+  const cursor = session.link.cursor();
+  if (!cursor) return;
+  try {
+    inbox.setCounts(await session.api.readUpto(cursor));
+    inbox.readAll();
+    view.changed();
+  } catch (error) {
+    failed("Nothing was marked as read", error);
+  }
+}
+
+// hear is what the link tells.
+const hear = {
+  entries(list) {
+    const fresh = Date.now() - session.since > SETTLING_MS;
+    inbox.apply(list, fresh);
+    const worst = list.find((entry) => entry.type === "alarm.raised" && entry.alarm.severity === "critical");
+    if (fresh && worst) view.aloud(`Critical: ${worst.alarm.type} on ${worst.alarm.device}`);
+    view.changed();
+  },
+  counts(message) {
+    inbox.setCounts(message);
+    view.changed();
+  },
+  gap(gap) {
+    // After all gaps but this one everything is told anew.
+    if (gap.reason !== "compacted") {
+      inbox.empty();
+      session.since = Date.now();
+    }
+    view.gap(gap);
+    view.changed();
+  },
+  state: (now) => view.state(now),
+  refused(reason) {
+    if (reason !== "superseded") leave(reason);
+    else view.state({ name: "superseded" });
+  },
+};
+
+function enter(token) {
+  store.set(token);
+  const api = createApi(token);
+  session = { api, since: Date.now(), link: null };
+  setText(byId("user"), userOf(token));
+  for (const id of ["who", "tools", "inbox"]) show(byId(id), true);
+  show(byId("login"), false);
+  view.trouble("");
+  session.link = createLink({ token, api, on: hear });
+  byId("transport").value = AUTOMATIC;
+}
+
+// leave forgets everything: the next token may be somebody else's.
+function leave(reason) {
+  session?.link?.close();
+  session = null;
+  store.set("");
+  inbox.empty();
+  inbox.setCounts({ unread: 0, active: {} });
+  view.changed();
+  for (const id of ["who", "tools", "inbox", "gap"]) show(byId(id), false);
+  show(byId("login"), true);
+  byId("status").dataset.state = "idle";
+  setText(byId("state"), "");
+  setText(byId("login-told"), REFUSALS[reason] || "");
+  show(byId("login-told"), reason in REFUSALS);
+  byId("token").focus();
+}
+
+function begin() {
+  for (const { id, name } of [{ id: AUTOMATIC, name: "Automatic" }, ...TRANSPORTS]) {
+    byId("transport").append(el("option", { value: id }, name));
+  }
+  byId("transport").addEventListener("change", (event) => session.link.use(event.target.value));
+  byId("leave").addEventListener("click", () => leave(""));
+  byId("read-all").addEventListener("click", readAll);
+  byId("gap-close").addEventListener("click", () => show(byId("gap"), false));
+  byId("trouble-close").addEventListener("click", () => view.trouble(""));
+  byId("login-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const token = byId("token").value.trim().replace(/^bearer\s+/i, "");
+    byId("token").value = "";
+    if (token) enter(token);
+  });
+  addEventListener("hashchange", () => {
+    const token = takeFragment();
+    if (!token) return;
+    leave("");
+    enter(token);
+  });
+  const token = takeFragment() || store.get();
+  if (token) enter(token);
+  else leave("");
+}
+
+begin();
