@@ -15,16 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// fanoutPublishers are the connections of the publisher, enough never to hold
-	// the next alarm back.
-	fanoutPublishers = 64
-	// drainTimeout is how long readers may take to get the rest.
-	drainTimeout = 20 * time.Second
-)
+// drainTimeout is how long readers may take to get the rest.
+const drainTimeout = 20 * time.Second
 
 // measureFanout publishes at fixed rates to a group of readers. The publisher
-// does not wait for anybody, and an alarm's time runs from when it was due, so
+// waits for nobody, and an alarm's time runs from when it was due, so
 // that a server that falls behind cannot hide it. With two cores or more the
 // server has the first for itself and the load the second.
 func measureFanout(ctx context.Context, b *bench) error {
@@ -105,46 +100,64 @@ func (b *bench) rung(ctx context.Context, s *server, r *readers, rung, rate, rea
 	return nil
 }
 
+// A publication is one rung's publisher.
+type publication struct {
+	s    *server
+	r    *readers
+	rung int
+
+	mu       sync.Mutex
+	idle     []*client // the last to be answered on top: as few connections as it takes
+	answered *hdrhistogram.Histogram
+	err      error
+}
+
 // publish sends at the rate for the span, whatever the server does, and returns
 // how many and how long they took from when they were due.
 func publish(ctx context.Context, s *server, r *readers, rung, rate int, span time.Duration) (int, *hdrhistogram.Histogram, error) {
+	p := &publication{s: s, r: r, rung: rung, answered: newHistogram()}
 	n := int(float64(rate) * span.Seconds())
-	due := make(chan int, n)
-	var all sync.WaitGroup
-	errs := make([]error, fanoutPublishers)
-	var mu sync.Mutex
-	answered := newHistogram()
 	begin := time.Since(r.began)
-	at := func(i int) time.Duration { return begin + time.Duration(i)*time.Second/time.Duration(rate) }
-	for w := range fanoutPublishers {
-		// Ends when the channel does.
-		all.Go(func() {
-			var c *client
-			var line []byte
-			for i := range due {
-				if c == nil { // the server does not keep those who say nothing
-					if c, errs[w] = s.dial(ctx); errs[w] != nil {
-						return
-					}
-					defer c.close()
-				}
-				line = event(line[:0], fmt.Sprintf("fanout-%d-%d", rung, i), mark(rung, at(i)))
-				if errs[w] = c.publish(line, 1); errs[w] != nil {
-					return
-				}
-				mu.Lock()
-				record(answered, time.Since(r.began)-at(i))
-				mu.Unlock()
-			}
-		})
+	var all sync.WaitGroup
+	for i := range n {
+		due := begin + time.Duration(i)*time.Second/time.Duration(rate)
+		time.Sleep(due - time.Since(r.began))
+		// Ends with the answer, which has a deadline.
+		all.Go(func() { p.one(ctx, i, due) })
 	}
-	for i := 0; i < n && ctx.Err() == nil; i++ {
-		time.Sleep(at(i) - time.Since(r.began))
-		due <- i
-	}
-	close(due)
 	all.Wait()
-	return n, answered, errors.Join(append(errs, ctx.Err())...)
+	for _, c := range p.idle {
+		c.close()
+	}
+	return n, p.answered, errors.Join(p.err, ctx.Err())
+}
+
+// one publishes the i-th alarm over a connection that is idle, or a new one.
+func (p *publication) one(ctx context.Context, i int, due time.Duration) {
+	c, err := p.take(ctx)
+	if err == nil {
+		err = c.publish(event(nil, fmt.Sprintf("fanout-%d-%d", p.rung, i), mark(p.rung, due)), 1)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.err = err // one of them will do
+		return
+	}
+	p.idle = append(p.idle, c)
+	record(p.answered, time.Since(p.r.began)-due)
+}
+
+func (p *publication) take(ctx context.Context) (*client, error) {
+	p.mu.Lock()
+	if n := len(p.idle); n > 0 {
+		defer p.mu.Unlock()
+		c := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return c, nil
+	}
+	p.mu.Unlock()
+	return p.s.dial(ctx)
 }
 
 // moveTo moves this process to one core; restore gives it all of them back.

@@ -50,7 +50,7 @@ func openReaders(ctx context.Context, s *server, n, core int) (*readers, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := allowFiles(uint64(n) + 256); err != nil {
+	if err := allowFiles(uint64(n) + 8192); err != nil {
 		return nil, err
 	}
 	r := &readers{began: time.Now(), rest: map[int32][]byte{}, buf: make([]byte, 256<<10), took: newHistogram(), done: make(chan error, 1)}
