@@ -77,13 +77,15 @@ type Batch struct {
 	Cursor string
 	// More says that further items are there already.
 	More bool
-	// Counts are the user's counters, and Version a short text that changes
-	// with them and with the user's read mark.
-	Counts  Counts
-	Version string
+	Counts Counts // the user's
 
-	at Cursor
+	at   Cursor
+	mark Mark
 }
+
+// Version is a short text that changes with the counters and with the user's
+// read mark. Most transports have no use for it.
+func (b *Batch) Version() string { return version(b.Counts, b.mark) }
 
 // CursorAt is the cursor after the i-th item.
 func (b *Batch) CursorAt(i int) string {
