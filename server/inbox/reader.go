@@ -319,8 +319,7 @@ func (r *Reader) body(ctx context.Context, f *found) ([]byte, error) {
 			return nil, fmt.Errorf("read the entry %d: %w", f.seq, err)
 		}
 	}
-	e, err := Decode(m)
-	return e.Body, err
+	return decodeBody(m)
 }
 
 // removedBody is the entry that a former audience gets: what it knew, and
