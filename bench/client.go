@@ -78,6 +78,20 @@ func event(b []byte, device, message string) []byte {
 		device, device, message)
 }
 
+// verify wants the server's counters to say that this many alarms are open. Its
+// view may be a moment behind what it has answered.
+func (s *server) verify(ctx context.Context, published int) error {
+	for end := time.Now().Add(requestTimeout); ; {
+		open, err := s.open(ctx)
+		if err != nil || open == published {
+			return err
+		}
+		if open > published || time.Now().After(end) {
+			return fmt.Errorf("%d alarms are open of %d published", open, published)
+		}
+	}
+}
+
 // open asks the server for its counters, as somebody who sees everything: how
 // many alarms are active or unacknowledged.
 func (s *server) open(ctx context.Context) (int, error) {

@@ -44,10 +44,7 @@ func measureSingle(ctx context.Context, b *bench) error {
 	}
 	b.add(fmt.Sprintf("requests over %d connections", singleConnections), "alarms/s", rates...)
 	b.addLatency("request to answer", took, 50, 99)
-	if open, err := s.open(ctx); err != nil || open != published {
-		return errors.Join(err, fmt.Errorf("%d alarms are open of %d published", open, published))
-	}
-	return nil
+	return s.verify(ctx, published)
 }
 
 func singleRound(clients []*client, round int, span time.Duration) (*hdrhistogram.Histogram, float64, error) {

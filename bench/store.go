@@ -59,8 +59,8 @@ func measureStore(ctx context.Context, b *bench) error {
 	b.add("server / engine", "%", ratios...)
 
 	total := n * (rounds + 1)
-	if open, err := s.open(ctx); err != nil || open != total {
-		return errors.Join(err, fmt.Errorf("%d alarms are open of %d published", open, total))
+	if err := s.verify(ctx, total); err != nil {
+		return err
 	}
 	stopped = true
 	if err := s.stop(); err != nil {
