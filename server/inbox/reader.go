@@ -76,7 +76,7 @@ type Batch struct {
 	// the reader came with.
 	Cursor string
 	// More says that further items are there already.
-	More bool
+	More   bool
 	Counts Counts // the user's
 
 	at   Cursor
