@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"tocsin/server/cmd/tocsin/internal/client"
+	"tocsin/server/client"
 	"tocsin/server/internal/streamtest"
 )
 

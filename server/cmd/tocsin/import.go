@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tocsin/server/cmd/tocsin/internal/client"
+	"tocsin/server/client"
 )
 
 // directoryBatch is how many lines of the directory go into one request.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tocsin/server/cmd/tocsin/internal/client"
+	"tocsin/server/client"
 )
 
 // What every client command needs to know, and its variables.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tocsin/server/cmd/tocsin/internal/client"
+	"tocsin/server/client"
 )
 
 type replayOptions struct {

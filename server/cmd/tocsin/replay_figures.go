@@ -9,7 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"tocsin/server/cmd/tocsin/internal/client"
+	"tocsin/server/client"
 )
 
 // A figures is what a replay did, counted from the results. A duplicate counts

@@ -71,6 +71,7 @@ type node struct {
 	epoch     string
 	view      *inbox.View
 	marks     inbox.Marks
+	gate      *auth.Gate
 	directory *directory.Directory
 	alarms    *alarm.Engine
 	server    *httpd.Server
@@ -95,9 +96,11 @@ func serve(ctx context.Context, conf settings, logger *slog.Logger) (err error) 
 		n.beginEpoch,  // and what happens from now on
 		n.followLog,   // the view: everything in memory
 		n.followMarks, // what has been read
+		n.guard,       // tickets, and tokens that were taken back
 		n.decide,      // what events and commands do
 		n.work,        // what needs a clock, on one node at a time
-		n.openDoors,
+		n.makeDoors,
+		n.followRevocations, // the doors hear of them
 	} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -189,6 +192,32 @@ func (n *node) followMarks(ctx context.Context) (err error) {
 	return await(ctx, present, "the read marks to be loaded")
 }
 
+// guard completes who may come in by what the log keeps about it.
+func (n *node) guard(ctx context.Context) error {
+	tickets, err := n.store.Tickets(ctx, auth.TicketTTL)
+	if err != nil {
+		return err
+	}
+	taken, err := n.store.Revocations(ctx, auth.DefaultRevocationTTL)
+	if err != nil {
+		return err
+	}
+	revocations := auth.NewRevocations(taken, auth.RevocationOptions{Logger: n.logger})
+	n.gate = &auth.Gate{
+		Verifier: n.verifier, Tickets: auth.NewTickets(tickets, auth.TicketOptions{Logger: n.logger}),
+		Revocations: revocations, AllowQuery: n.conf.TokenInURL,
+	}
+	return nil
+}
+
+// followRevocations must have loaded them before the doors open, else revoked
+// tokens would come in.
+func (n *node) followRevocations(ctx context.Context) error {
+	// Ends with running.
+	n.background.Go(func() { _ = n.gate.Revocations.Run(n.running) })
+	return await(ctx, n.gate.Revocations.Loaded(), "the revocations to be loaded")
+}
+
 func (n *node) decide(context.Context) error {
 	n.directory = directory.New(directory.Options{Log: n.store, View: n.view, Epoch: n.epoch})
 	n.alarms = alarm.New(alarm.Options{
@@ -212,15 +241,16 @@ func (n *node) work(ctx context.Context) error {
 	return nil
 }
 
-func (n *node) openDoors(context.Context) (err error) {
+func (n *node) makeDoors(context.Context) (err error) {
 	drain := n.conf.Drain
 	if drain == 0 {
 		drain = -1 // httpd's word for all at once
 	}
 	n.server, err = httpd.New(httpd.Options{
-		View: n.view, Marks: n.marks, Auth: n.verifier, Alarms: n.alarms, Directory: n.directory,
+		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
 		Metrics: n.metrics, Logger: n.logger,
-		Origins: n.conf.AllowedOrigins, AllowQueryToken: n.conf.TokenInURL,
+		Origins:     n.conf.AllowedOrigins,
+		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,
 		Limits: transports.Limits{
 			Ping: n.conf.Ping, Rotate: n.conf.StreamLifetime, WriteTimeout: n.conf.WriteTimeout,
 			FlushEntries: n.conf.FrameEntries, FlushBytes: int(n.conf.FrameBytes),

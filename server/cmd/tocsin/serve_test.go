@@ -14,7 +14,7 @@ import (
 	"sync"
 	"testing"
 
-	"tocsin/server/cmd/tocsin/internal/client"
+	"tocsin/server/client"
 	"tocsin/server/internal/streamtest"
 )
 

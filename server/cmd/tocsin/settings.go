@@ -29,6 +29,9 @@ type settings struct {
 	Leeway                time.Duration
 	Ping, StreamLifetime  time.Duration
 	ClientRetry           time.Duration
+	Connections           int
+	AuthTimeout           time.Duration
+	DeadAfter             time.Duration
 	PollBusy, PollIdle    time.Duration
 	WriteTimeout          time.Duration
 	HeaderTimeout         time.Duration
@@ -60,6 +63,7 @@ func defaults() settings {
 		DeviceTime: timeClamp, UnassignedGroups: []string{"unassigned"},
 		Algorithms: []string{}, Leeway: 5 * time.Second,
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
+		Connections: 20, AuthTimeout: 10 * time.Second, DeadAfter: 45 * time.Second,
 		PollBusy: 5 * time.Second, PollIdle: 30 * time.Second, WriteTimeout: 5 * time.Second,
 		HeaderTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second, AnswerTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		FrameEntries: 100, FrameBytes: 64 << 10, PageBytes: 1 << 20, BatchEvents: 5000, BatchBytes: 5 << 20,
@@ -144,6 +148,9 @@ func (s *settings) table() []setting {
 		{name: "ping-interval", value: span(&s.Ping, time.Second, 10*time.Minute), help: "how long a stream may be silent before it carries a ping"},
 		{name: "stream-lifetime", value: span(&s.StreamLifetime, time.Second, day), help: "how long one stream lasts, ± 20 %"},
 		{name: "client-retry", value: span(&s.ClientRetry, 100*time.Millisecond, time.Minute), help: "after how long clients are told to come back, ± 50 %"},
+		{name: "connections-per-user", value: number(&s.Connections, 1, 10000), help: "streams that one user may have open at this node"},
+		{name: "auth-timeout", value: span(&s.AuthTimeout, 100*time.Millisecond, time.Minute), help: "time for a WebSocket to say whose it is"},
+		{name: "dead-after", value: span(&s.DeadAfter, time.Second, time.Hour), help: "how long a WebSocket's client may be silent, pongs included"},
 		{name: "poll-interval-busy", value: span(&s.PollBusy, time.Second, time.Hour), help: "short poll: the interval told when something came"},
 		{name: "poll-interval-idle", value: span(&s.PollIdle, time.Second, time.Hour), help: "short poll: the interval told when nothing came"},
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tocsin/server/cmd/tocsin/internal/client"
+	"tocsin/server/client"
 )
 
 type tailOptions struct {
@@ -38,8 +38,8 @@ none is left out without a gap being told; it goes on until it is interrupted,
 the token expires, or --count or --exit-after-idle say so.
 
 With --cursor-file the next run goes on where this one ended, on whatever
-transport. With --with-cursor each line is {"cursor":…,"entry":…}; polls have a
-cursor for a whole page, so all but its last entry have null.`,
+transport. With --with-cursor each line is {"cursor":…,"entry":…}; a frame of a
+WebSocket and a page of a poll have one cursor, so all but the last entry have null.`,
 		Example: `  tocsin tail --snapshot active
   tocsin tail --via longpoll --cursor-file ~/.tocsin-cursor
   tocsin tail --cursor earliest --count 10`,

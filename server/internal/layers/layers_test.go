@@ -37,6 +37,7 @@ var owners = map[string]string{
 	"github.com/prometheus":        "server/metrics",
 	"github.com/olahol/melody":     "transports/carrier/ws",
 	"github.com/gorilla/websocket": "transports/carrier/ws",
+	"github.com/coder/websocket":   "server/client",
 }
 
 // composed are the parts that only programs and tests put together.

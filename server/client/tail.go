@@ -10,13 +10,14 @@ import (
 
 // Ways of following an inbox.
 const (
+	ViaWS       = "ws"
 	ViaSSE      = "sse"
 	ViaLongPoll = "longpoll"
 	ViaPoll     = "poll"
 )
 
 // Ways lists them in the recommended order.
-var Ways = []string{ViaSSE, ViaLongPoll, ViaPoll}
+var Ways = []string{ViaWS, ViaSSE, ViaLongPoll, ViaPoll}
 
 // ErrEnded: the server said 204, come back no more.
 var ErrEnded = errors.New("the server ended this inbox for good (204): the token has expired or was revoked")
@@ -86,6 +87,7 @@ type tail struct {
 // Done, a *Problem, ErrEnded, the context's, or one of Each's own.
 func (c *Client) Tail(ctx context.Context, o Tail) error {
 	connect, found := map[string]func(*tail, context.Context) error{
+		ViaWS:       (*tail).socket,
 		ViaSSE:      (*tail).stream,
 		ViaLongPoll: (*tail).poll,
 		ViaPoll:     (*tail).poll,
