@@ -43,7 +43,7 @@ func (r *Reader) look(limit int) (b Batch, wait bool) {
 		b.Cursor = r.pos.String()
 	}
 	b.Counts = s.counts(r.m, mark)
-	b.Version = version(b.Counts, mark)
+	b.mark = mark
 	r.counts, r.counted = b.Counts, true
 	return b, false
 }
