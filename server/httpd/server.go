@@ -13,6 +13,7 @@ import (
 
 	"tocsin/server/metrics"
 	"tocsin/transports/carrier/ws"
+	"tocsin/transports/native"
 )
 
 // maxHeaderBytes bounds a request's header.
@@ -28,11 +29,13 @@ type Server struct {
 
 	sessions *sessions
 	carrier  *ws.Carrier
-	sse      *metrics.Transport
-	poll     *metrics.Transport
-	ws       *metrics.Transport
-	html     *metrics.Transport
-	origins  map[string]bool
+	// conversations is what those that the carrier carries have in common.
+	conversations *native.Options
+	sse           *metrics.Transport
+	poll          *metrics.Transport
+	ws            *metrics.Transport
+	html          *metrics.Transport
+	origins       map[string]bool
 }
 
 // New returns a Server that listens nowhere yet.
@@ -54,6 +57,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
 	s.ws, s.html = s.o.Metrics.Transport("websocket"), s.o.Metrics.Transport("page")
+	s.conversations = s.newConversations()
 	s.o.Metrics.Gauge("tocsin_view_head", "Sequence up to which readers are served.",
 		func() float64 { return float64(s.o.View.Head()) })
 	s.routes()

@@ -49,7 +49,6 @@ func (s *Server) getSocket(c echo.Context) error {
 		// on until its connection ends, or the drain ends it.
 		ctx, _, leave := s.sessions.enter(context.Background(), true)
 		s.ws.Opened()
-		o := s.conversation(id)
 		var who *native.Identity
 		if known {
 			who = identity(id)
@@ -57,7 +56,7 @@ func (s *Server) getSocket(c echo.Context) error {
 		return native.Begin(ctx, conn, who, func(why error) {
 			s.ws.Closed(reasonOf(why))
 			leave()
-		}, o)
+		}, s.conversations)
 	})
 	var refused *ws.HandshakeError
 	if errors.As(err, &refused) {
@@ -68,12 +67,11 @@ func (s *Server) getSocket(c echo.Context) error {
 }
 
 func identity(id auth.Identity) *native.Identity {
-	return &native.Identity{Client: client(id), Publish: id.Has(auth.ScopePublish)}
+	return &native.Identity{Client: client(id), Publish: id.Has(auth.ScopePublish), Proof: id}
 }
 
-// conversation is what one client's conversation needs of the server. It is one
-// for each, since it remembers the identity that a seat is taken for.
-func (s *Server) conversation(who auth.Identity) *native.Options {
+// newConversations is what conversations need of the server.
+func (s *Server) newConversations() *native.Options {
 	return &native.Options{
 		View: s.o.View, Commands: socketCommands{s}, Limits: s.o.Limits,
 		AuthTimeout: s.o.AuthTimeout, Delivered: s.ws.Delivered,
@@ -85,10 +83,10 @@ func (s *Server) conversation(who auth.Identity) *native.Options {
 			if !id.Has(auth.ScopeInbox) {
 				return native.Identity{}, &scopeError{auth.ScopeInbox}
 			}
-			who = id
 			return *identity(id), nil
 		},
-		Join: func(_ native.Identity, end func(error)) (leave func()) {
+		Join: func(known native.Identity, end func(error)) (leave func()) {
+			who, _ := known.Proof.(auth.Identity)
 			rise := s.sessions.sit(who, true, end)
 			if s.revoked(who) {
 				end(transports.Revoked)

@@ -133,7 +133,7 @@ func TestTailEndsWhenNothingComes(t *testing.T) {
 
 func TestTailIsCalledWrongly(t *testing.T) {
 	for want, args := range map[string][]string{
-		`--via: want sse or longpoll or poll, not "ws"`: {"--via", "pigeon"},
+		`--via: want ws or sse or longpoll or poll, not "pigeon"`: {"--via", "pigeon"},
 		`--snapshot: want active, not "all"`:            {"--snapshot", "all"},
 		"--count: want 0 or more":                       {"--count", "-1"},
 		"--wait: want at least 1s":                      {"--wait", "1ms"},

@@ -76,7 +76,9 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tocsin",
 		Short: "A realtime alarm gateway: one durable inbox each, over whatever transport is at hand",
-		Example: `  tocsin secret jwt.key
+		Example: `  tocsin demo
+
+  tocsin secret jwt.key
   tocsin serve --data data --jwt-hs256-file jwt.key
   export TOCSIN_TOKEN=$(tocsin token --jwt-hs256-file jwt.key --sub anna --groups fleet-7 --scope "inbox publish")
   tocsin tail --snapshot active &
@@ -94,7 +96,7 @@ func newRoot() *cobra.Command {
 	root.SetHelpCommandGroupID(groupTools)
 	root.SetCompletionCommandGroupID(groupTools)
 	root.AddCommand(
-		newServe(), newConfig(),
+		newServe(), newDemo(), newConfig(),
 		newPublish(), newTail(), newReplay(), newImport(),
 		newToken(), newSecret(), newVersion())
 	return root

@@ -62,7 +62,7 @@ func TestAnUnknownCommandIsAUsageErrorWithAHint(t *testing.T) {
 func TestTheShellCompletesWordsThatAreChosenFrom(t *testing.T) {
 	for want, args := range map[string][]string{
 		"clamp\ntrust\n":        {"serve", "--device-time", ""},
-		"sse\nlongpoll\npoll\n": {"tail", "--via", ""},
+		"ws\nsse\nlongpoll\npoll\n": {"tail", "--via", ""},
 		"sample\t":              {"config", "sa"},
 	} {
 		if got := call(t, "", append([]string{"__complete"}, args...)...); got.code != 0 || !strings.HasPrefix(got.out, want) {

@@ -24,11 +24,16 @@ every token signed with its secret would end.`,
 		Example: "  tocsin secret jwt.key",
 		Args:    nargs(1, 1, "one file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			secret := make([]byte, secretBytes)
-			rand.Read(secret) // never fails
-			return createSecret(args[0], base64.RawURLEncoding.EncodeToString(secret)+"\n")
+			return createSecret(args[0], newSecretText())
 		},
 	}
+}
+
+// newSecretText is a new secret as a file has it.
+func newSecretText() string {
+	secret := make([]byte, secretBytes)
+	rand.Read(secret) // never fails
+	return base64.RawURLEncoding.EncodeToString(secret) + "\n"
 }
 
 func createSecret(path, text string) error {

@@ -76,6 +76,9 @@ type node struct {
 	alarms    *alarm.Engine
 	server    *httpd.Server
 
+	// serving, unless nil, is called once the doors are open.
+	serving func(address string)
+
 	// running outlives the signal that ends the node: while it drains, readers
 	// are served as before.
 	running    context.Context
@@ -85,8 +88,11 @@ type node struct {
 
 // serve puts the node together, step by step in the order in which the parts
 // need each other, and runs it until the context ends.
-func serve(ctx context.Context, conf settings, logger *slog.Logger) (err error) {
-	n := &node{conf: conf, logger: logger, metrics: metrics.New()}
+func serve(ctx context.Context, conf settings, logger *slog.Logger) error {
+	return (&node{conf: conf, logger: logger, metrics: metrics.New()}).serve(ctx)
+}
+
+func (n *node) serve(ctx context.Context) (err error) {
 	n.running, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() { err = errors.Join(err, n.close()) }()
 	for _, step := range []func(context.Context) error{
@@ -104,7 +110,7 @@ func serve(ctx context.Context, conf settings, logger *slog.Logger) (err error) 
 	} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
-				logger.Info("interrupted while starting", "at", err)
+				n.logger.Info("interrupted while starting", "at", err)
 				return nil
 			}
 			return err
@@ -279,6 +285,9 @@ func (n *node) run(ctx context.Context) error {
 		ops = n.ops.Addr().String()
 	}
 	n.logger.Info("serving", "http", n.public.Addr().String(), "ops", ops, "epoch", n.epoch, "head", n.view.Head())
+	if n.serving != nil {
+		n.serving(n.public.Addr().String())
+	}
 	select {
 	case err := <-served:
 		return err
