@@ -134,10 +134,10 @@ func TestTailEndsWhenNothingComes(t *testing.T) {
 func TestTailIsCalledWrongly(t *testing.T) {
 	for want, args := range map[string][]string{
 		`--via: want ws or sse or longpoll or poll, not "pigeon"`: {"--via", "pigeon"},
-		`--snapshot: want active, not "all"`:            {"--snapshot", "all"},
-		"--count: want 0 or more":                       {"--count", "-1"},
-		"--wait: want at least 1s":                      {"--wait", "1ms"},
-		"wants no arguments":                            {"x"},
+		`--snapshot: want active, not "all"`:                      {"--snapshot", "all"},
+		"--count: want 0 or more":                                 {"--count", "-1"},
+		"--wait: want at least 1s":                                {"--wait", "1ms"},
+		"wants no arguments":                                      {"x"},
 	} {
 		if got := call(t, "", append([]string{"tail"}, args...)...); got.code != exitUsage || !strings.Contains(got.err, want) {
 			t.Errorf("%v: exit code %d: %s", args, got.code, got.err)

@@ -61,9 +61,9 @@ func TestAnUnknownCommandIsAUsageErrorWithAHint(t *testing.T) {
 
 func TestTheShellCompletesWordsThatAreChosenFrom(t *testing.T) {
 	for want, args := range map[string][]string{
-		"clamp\ntrust\n":        {"serve", "--device-time", ""},
+		"clamp\ntrust\n":            {"serve", "--device-time", ""},
 		"ws\nsse\nlongpoll\npoll\n": {"tail", "--via", ""},
-		"sample\t":              {"config", "sa"},
+		"sample\t":                  {"config", "sa"},
 	} {
 		if got := call(t, "", append([]string{"__complete"}, args...)...); got.code != 0 || !strings.HasPrefix(got.out, want) {
 			t.Errorf("%v: %q", args, got.out)
