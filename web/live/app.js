@@ -55,7 +55,7 @@ function userOf(token) {
 }
 
 const inbox = createInbox();
-let session = null; // { api, link, since }
+let session = null; // { token, api, link, since }
 const view = createView(inbox, { acknowledge });
 
 // failed tells why a command did nothing; a token that has ended ends more.
@@ -112,20 +112,32 @@ const hear = {
   state: (now) => view.state(now),
   refused(reason) {
     if (reason !== "superseded") leave(reason);
-    else view.state({ name: "superseded" });
+    else view.state({ name: "superseded" }); // until the user wants it back
   },
 };
 
+// connect begins at the cursor, null for all that is open, with the transport
+// that is chosen.
+function connect(cursor) {
+  const { token, api } = session;
+  session.link = createLink({ token, api, from: cursor, wanted: byId("transport").value, on: hear });
+}
+
+// takeBack connects again where another window has taken over.
+function takeBack() {
+  session.link.close();
+  connect(session.link.cursor());
+}
+
 function enter(token) {
   store.set(token);
-  const api = createApi(token);
-  session = { api, since: Date.now(), link: null };
+  session = { token, api: createApi(token), since: Date.now(), link: null };
   setText(byId("user"), userOf(token));
   for (const id of ["who", "tools", "inbox"]) show(byId(id), true);
   show(byId("login"), false);
   view.trouble("");
-  session.link = createLink({ token, api, on: hear });
   byId("transport").value = AUTOMATIC;
+  connect(null);
 }
 
 // leave forgets everything: the next token may be somebody else's.
@@ -150,6 +162,7 @@ function begin() {
     byId("transport").append(el("option", { value: id }, name));
   }
   byId("transport").addEventListener("change", (event) => session.link.use(event.target.value));
+  byId("take-back").addEventListener("click", takeBack);
   byId("leave").addEventListener("click", () => leave(""));
   byId("read-all").addEventListener("click", readAll);
   byId("gap-close").addEventListener("click", () => show(byId("gap"), false));

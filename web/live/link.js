@@ -19,11 +19,11 @@ const MOST_DELAY_MS = 30_000;
 // One that lived so long has worked: begin again with the best.
 const WORKED_MS = 60_000;
 
-// createLink runs until close. on hears of entries(list), counts(message),
+// createLink begins at the cursor from, or null, with the wanted transport, and
+// runs until close. on hears of entries(list), counts(message),
 // gap(gap), state({ name, transport, delay }) and refused(reason).
-export function createLink({ token, api, on }) {
-  let cursor = null;
-  let wanted = AUTOMATIC;
+export function createLink({ token, api, from, wanted, on }) {
+  let cursor = from;
   let at = 0; // in TRANSPORTS
   let turn = new AbortController(); // ends the present run, or the pause after it
   let waiting = false;

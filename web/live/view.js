@@ -114,6 +114,7 @@ export function createView(inbox, { acknowledge }) {
       begun = begun || now.name === "live";
       byId("status").dataset.state = now.name === "live" ? "live" : now.name === "superseded" ? "superseded" : "waiting";
       setText(byId("state"), stateText(now));
+      show(byId("take-back"), now.name === "superseded");
       this.changed();
     },
     gap(gap) {
