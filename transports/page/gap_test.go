@@ -44,13 +44,14 @@ func TestEachGapIsToldOnceInPlainWords(t *testing.T) {
 			return page.Path + "?cursor=" + c.String()
 		}},
 		inbox.GapExpired: {0, "You have been away for longer than entries are kept.", "", func(w *world, next string) string {
-			writer := inboxtest.NewWriter(w.t, w.log)
 			for i := range 5 {
 				w.ack(w.raise(fmt.Sprint("old", i), "minor").ID)
 				w.clear(fmt.Sprint("old", i))
 			}
 			old := w.view.Head()
-			w.groups("ada") // her membership is to outlive the purge, as the worker sees to
+			// Epochs and memberships outlive a purge, as the worker sees to.
+			writer := inboxtest.NewWriter(w.t, w.log)
+			w.groups("ada")
 			w.groups("ada", "crew")
 			w.publish(alarm.Event{Device: "d1", Type: "t", Severity: "critical"})
 			writer.Purge(old)
