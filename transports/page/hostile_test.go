@@ -32,7 +32,7 @@ var hostile = []string{
 var allowed = map[string]bool{}
 
 func init() {
-	for name := range strings.FieldsSeq(`html head meta link title body header h1 p b bdi time form input button a strong small
+	for name := range strings.FieldsSeq(`html head meta link title body header h1 p b bdi time form input a strong small
 		main div ul li span mark table caption thead tbody tr th td br details summary`) {
 		allowed[name] = true
 	}

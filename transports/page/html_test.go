@@ -171,7 +171,9 @@ func (a *answer) form(n *html.Node, path string) url.Values {
 		}
 		fields := url.Values{}
 		for _, in := range all(f, "input", "") {
-			fields.Set(attribute(in, "name"), attribute(in, "value"))
+			if name := attribute(in, "name"); name != "" {
+				fields.Set(name, attribute(in, "value"))
+			}
 		}
 		return fields
 	}

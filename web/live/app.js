@@ -64,27 +64,31 @@ function failed(what, error) {
   else view.trouble(`${what}: ${error.message}.`);
 }
 
-async function acknowledge(row, button) {
-  button.disabled = true;
+// command does something for the user, unless he is gone when the answer comes.
+async function command(what, ask, take) {
+  const asked = session;
   try {
-    inbox.acked(await session.api.acknowledge(row.alarm.id));
-    view.changed();
+    const answer = await ask(asked);
+    if (session === asked) take(answer);
   } catch (error) {
-    button.disabled = false;
-    failed(`${row.alarm.type} on ${row.alarm.device} was not acknowledged`, error);
+    if (session === asked) failed(what, error);
   }
+  view.changed();
 }
 
-async function readAll() {
+async function acknowledge({ alarm }, button) {
+  button.disabled = true;
+  await command(`${alarm.type} on ${alarm.device} was not acknowledged`, ({ api }) => api.acknowledge(alarm.id), inbox.acked);
+  button.disabled = false;
+}
+
+function readAll() {
   const cursor = session.link.cursor();
   if (!cursor) return;
-  try {
-    inbox.setCounts(await session.api.readUpto(cursor));
+  command("Nothing was marked as read", ({ api }) => api.readUpto(cursor), (counts) => {
+    inbox.setCounts(counts);
     inbox.readAll();
-    view.changed();
-  } catch (error) {
-    failed("Nothing was marked as read", error);
-  }
+  });
 }
 
 // hear is what the link tells.
@@ -161,7 +165,10 @@ function begin() {
   for (const { id, name } of [{ id: AUTOMATIC, name: "Automatic" }, ...TRANSPORTS]) {
     byId("transport").append(el("option", { value: id }, name));
   }
-  byId("transport").addEventListener("change", (event) => session.link.use(event.target.value));
+  byId("transport").addEventListener("change", (event) => {
+    if (session.link.closed()) takeBack();
+    else session.link.use(event.target.value);
+  });
   byId("take-back").addEventListener("click", takeBack);
   byId("leave").addEventListener("click", () => leave(""));
   byId("read-all").addEventListener("click", readAll);

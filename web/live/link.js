@@ -5,12 +5,13 @@ import { runLongPoll, runShortPoll } from "./poll.js";
 import { runWebSocket } from "./ws.js";
 import { Later, Refused, pause } from "./wire.js";
 
-// The transports, best first. Automatic goes down this list.
+// The transports, best first. Automatic goes down this list. says is how well the
+// page knows what is going on.
 export const TRANSPORTS = [
-  { id: "ws", name: "WebSocket", run: runWebSocket },
-  { id: "sse", name: "Events (SSE)", run: runEvents },
-  { id: "long-poll", name: "Long poll", run: runLongPoll },
-  { id: "short-poll", name: "Short poll", run: runShortPoll },
+  { id: "ws", name: "WebSocket", says: "Live", run: runWebSocket },
+  { id: "sse", name: "Events (SSE)", says: "Live", run: runEvents },
+  { id: "long-poll", name: "Long poll", says: "Live", run: runLongPoll },
+  { id: "short-poll", name: "Short poll", says: "Looking now and then", run: runShortPoll },
 ];
 export const AUTOMATIC = "auto";
 
@@ -124,6 +125,7 @@ export function createLink({ token, api, from, wanted, on }) {
       again();
     },
     cursor: () => cursor,
+    closed: () => closed,
     close,
   };
 }
