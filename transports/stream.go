@@ -85,6 +85,8 @@ type stream struct {
 	counts inbox.Counts // as last told
 	said   time.Time    // when something was last flushed
 
+	gathered *time.Timer // nil until the first flush
+
 	// wait is the context of the next waits, over when a ping may be due. It
 	// serves until then, however many batches come.
 	wait   context.Context
@@ -139,6 +141,9 @@ func (st *stream) next(ctx context.Context, more bool) (inbox.Batch, error) {
 	if more {
 		return st.s.Reader.Next(ctx, st.l.FlushEntries) // no waiting, no ping
 	}
+	if err := st.gather(ctx); err != nil {
+		return inbox.Batch{}, err
+	}
 	for {
 		wait := st.waiting(ctx)
 		b, err := st.s.Reader.Next(wait, st.l.FlushEntries)
@@ -161,6 +166,26 @@ func (st *stream) next(ctx context.Context, more bool) (inbox.Batch, error) {
 			return b, flushError{err}
 		}
 		st.said = time.Now()
+	}
+}
+
+// gather lets come together what follows a flush.
+func (st *stream) gather(ctx context.Context) error {
+	d := st.l.Gather - time.Since(st.said)
+	if d <= 0 {
+		return nil
+	}
+	if st.gathered == nil {
+		st.gathered = time.NewTimer(d)
+	} else {
+		st.gathered.Reset(d)
+	}
+	select {
+	case <-st.gathered.C:
+		return nil
+	case <-ctx.Done():
+		st.gathered.Stop()
+		return ctx.Err()
 	}
 }
 

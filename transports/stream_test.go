@@ -3,6 +3,7 @@ package transports_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,7 +20,7 @@ func TestStreamTellsWhatComesInOrder(t *testing.T) {
 		w.raise("d1", "one")
 		var r recorder
 		ctx, cancel := context.WithCancel(t.Context())
-		done := r.run(ctx, w.session(t, from), transports.Limits{})
+		done := r.run(ctx, w.session(t, from), transports.Limits{Gather: -1})
 		synctest.Wait()
 		w.raise("d2", "two")
 		synctest.Wait()
@@ -34,6 +35,32 @@ func TestStreamTellsWhatComesInOrder(t *testing.T) {
 		}
 		if r.hello.Counts.Unread != 1 {
 			t.Errorf("hello counts %+v", r.hello.Counts)
+		}
+	})
+}
+
+func TestStreamGathersWhatFollowsAFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var r recorder
+		var flushed []time.Duration
+		r.onFlush = func() error { flushed = append(flushed, time.Since(r.began)); return nil }
+		ctx, cancel := context.WithCancel(t.Context())
+		done := r.run(ctx, w.session(t, ""), transports.Limits{Gather: 40 * time.Millisecond})
+		<-time.After(time.Second)
+		w.raise("d1", "one") // after a silence
+		<-time.After(10 * time.Millisecond)
+		w.raise("d2", "two")
+		<-time.After(10 * time.Millisecond)
+		w.raise("d3", "three")
+		<-time.After(40 * time.Millisecond)
+		cancel() // while it gathers again
+		<-done
+		r.wantSaid(t, "hello", "one", "counts", "two", "three", "counts")
+		wantErr(t, r.cause, context.Canceled)
+		want := []time.Duration{0, time.Second, time.Second + 40*time.Millisecond}
+		if !slices.Equal(flushed, want) {
+			t.Errorf("flushed at %v, want %v", flushed, want)
 		}
 	})
 }
@@ -173,7 +200,7 @@ func TestStreamTellsAGapBeforeAnything(t *testing.T) {
 	r := recorder{onFlush: func() error { return errors.New("cut") }}
 	s := transports.Session{Reader: w.view.OpenLost("ada", nil, "nonsense"), Place: "nonsense"}
 	<-r.run(t.Context(), s, transports.Limits{})
-	r.wantSaid(t, "hello", "gap:membership", "one")
+	r.wantSaid(t, "hello", "gap:epoch", "one")
 	if !r.hello.Gap || r.hello.Resumed || r.hello.Cursor != "nonsense" {
 		t.Errorf("hello %+v", r.hello)
 	}

@@ -119,10 +119,10 @@ func (s *Server) postDirectory(c echo.Context, _ auth.Identity) error {
 	}
 	rc := http.NewResponseController(c.Response())
 	report, err := s.o.Directory.Import(c.Request().Context(), &steady{c.Request().Body, rc, s.o.BodyTimeout})
-	_ = rc.SetReadDeadline(time.Time{})
 	if err != nil {
 		return &importError{err, report}
 	}
+	bodyDone(c)
 	return writeJSON(c, http.StatusOK, report)
 }
 

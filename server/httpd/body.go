@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -43,21 +45,36 @@ func mediaType(c echo.Context) (string, error) {
 
 // readBody reads all of a body, of at most so many bytes.
 func (s *Server) readBody(c echo.Context, limit int) ([]byte, error) {
-	defer s.slowBody(c)()
 	r := c.Request()
 	if r.ContentLength > int64(limit) {
 		return nil, &http.MaxBytesError{Limit: int64(limit)}
 	}
 	in := http.MaxBytesReader(c.Response(), r.Body, int64(limit))
-	if r.ContentLength <= 0 {
-		return io.ReadAll(in)
-	}
-	b := make([]byte, r.ContentLength)
-	n, err := io.ReadFull(in, b)
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	s.slowBody(c)
+	b := make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead)
+	buf := bytes.NewBuffer(b)
+	_, err := buf.ReadFrom(in)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, fmt.Errorf("%w: the body ended early", alarm.ErrMalformed)
+	case err != nil:
+		return nil, err
 	}
-	return b[:n], err
+	bodyDone(c)
+	return buf.Bytes(), nil
+}
+
+// slowBody bounds how long the body may take. The bound stays, unless bodyDone is
+// called: net/http reads what is left of a body before it answers.
+func (s *Server) slowBody(c echo.Context) {
+	_ = http.NewResponseController(c.Response()).SetReadDeadline(note(c).began.Add(s.o.BodyTimeout))
+}
+
+// bodyDone says that a body was read to its end: from then on the connection is
+// only watched for its own end, without a deadline.
+func bodyDone(c echo.Context) {
+	note(c).body = false
+	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Time{})
 }
 
 // readJSON reads a body that is one JSON object into v. An empty body is left

@@ -2,7 +2,6 @@ package httpd
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -14,7 +13,6 @@ import (
 	"tocsin/server/alarm"
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
-	"tocsin/transports"
 )
 
 // postRead is POST /v1/inbox/read: the user has read up to a cursor, or these
@@ -30,10 +28,7 @@ func (s *Server) postRead(c echo.Context, id auth.Identity) error {
 	if body.Upto == "" && body.IDs == nil {
 		return inbox.Fieldf("upto", "want upto, a cursor, or ids, a list")
 	}
-	counts, err := s.o.View.MarkRead(c.Request().Context(), s.o.Marks, id.User, id.Groups, body.Upto, body.IDs)
-	if errors.Is(err, inbox.ErrCursor) {
-		return &transports.ParamError{Param: "upto", Detail: err.Error()}
-	}
+	counts, err := s.markRead(c.Request().Context(), id.User, id.Groups, body.Upto, body.IDs)
 	if err != nil {
 		return err
 	}

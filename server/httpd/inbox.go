@@ -21,7 +21,7 @@ func client(id auth.Identity) transports.Client {
 // poll waits.
 func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 	note(c).long = true
-	ctx, stop := s.session(c.Request().Context(), false)
+	ctx, stop := s.session(c.Request().Context(), id, false)
 	defer stop()
 	s.poll.Opened()
 	err := poll.Serve(ctx, c.Response(), c.Request(), client(id), poll.Options{
@@ -41,7 +41,7 @@ func (s *Server) getStream(c echo.Context) error {
 	if err != nil {
 		return stopReconnecting(c, err)
 	}
-	ctx, stop := s.session(c.Request().Context(), true)
+	ctx, stop := s.session(c.Request().Context(), id, true)
 	defer stop()
 	s.sse.Opened()
 	err = sse.Serve(ctx, c.Response(), c.Request(), client(id), sse.Options{

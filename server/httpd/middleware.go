@@ -20,6 +20,8 @@ type notes struct {
 	err    error
 	status int  // that the error would have had
 	long   bool // a stream or a poll, whose duration says nothing
+	began  time.Time
+	body   bool // the request has one that has not been read to its end
 }
 
 const notesKey = "tocsin.notes"
@@ -39,8 +41,8 @@ func requestID(c echo.Context) string { return note(c).id }
 // headers, and of the query nothing that opens an inbox.
 func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		began := time.Now()
 		n, r := note(c), c.Request()
+		n.began, n.body = time.Now(), r.ContentLength != 0
 		if n.id = r.Header.Get("X-Request-Id"); !saneID(n.id) {
 			n.id = rand.Text()
 		}
@@ -51,7 +53,7 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 		if c.Response().Committed {
 			status = c.Response().Status
 		}
-		took := time.Since(began)
+		took := time.Since(n.began)
 		if !n.long && c.Path() != "" {
 			s.o.Metrics.Answered(r.Method+" "+c.Path(), status, took)
 		}
@@ -119,7 +121,13 @@ func (s *Server) headers(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		rc := http.NewResponseController(w.Writer)
-		w.Before(func() { _ = rc.SetWriteDeadline(time.Now().Add(s.o.AnswerTimeout)) })
+		w.Before(func() {
+			_ = rc.SetWriteDeadline(time.Now().Add(s.o.AnswerTimeout))
+			if n := note(c); n.body {
+				// net/http reads what is left of it before it answers.
+				_ = rc.SetReadDeadline(n.began.Add(s.o.BodyTimeout))
+			}
+		})
 		return next(c)
 	}
 }

@@ -1,11 +1,8 @@
 package httpd
 
 import (
-	"errors"
 	"net/http"
 	"net/http/pprof"
-
-	"tocsin/server/inbox"
 )
 
 // opsHandler answers on the listener of operation (docs/protocol.md §9), which
@@ -28,12 +25,10 @@ func (s *Server) ready() error {
 	if s.Draining() {
 		return errDraining
 	}
-	select {
-	case <-s.o.View.Ready():
-		return s.o.Ready()
-	default:
-		return errors.Join(inbox.ErrStale, errors.New("the view is being loaded"))
+	if err := s.loaded(); err != nil {
+		return err
 	}
+	return s.o.Ready()
 }
 
 func state(w http.ResponseWriter, err error) {

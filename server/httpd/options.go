@@ -15,11 +15,6 @@ import (
 	"tocsin/transports"
 )
 
-// A Verifier tells who a token speaks for. Errors are those of the package auth.
-type Verifier interface {
-	Verify(ctx context.Context, token string) (auth.Identity, error)
-}
-
 // Alarms takes events, commands and notices. Errors are those of the packages
 // alarm and inbox.
 type Alarms interface {
@@ -42,7 +37,6 @@ type Directory interface {
 }
 
 var (
-	_ Verifier  = (*auth.Verifier)(nil)
 	_ Alarms    = (*alarm.Engine)(nil)
 	_ Directory = (*directory.Directory)(nil)
 )
@@ -50,9 +44,10 @@ var (
 // Options are what a Server is made of. The first five are required; zero values
 // of the others are the defaults given here.
 type Options struct {
-	View      *inbox.View
-	Marks     inbox.Marks
-	Auth      Verifier
+	View  *inbox.View
+	Marks inbox.Marks
+	// Auth says who is asking; without Tickets and Revocations it offers neither.
+	Auth      *auth.Gate
 	Alarms    Alarms
 	Directory Directory
 
@@ -67,8 +62,14 @@ type Options struct {
 	// Origins are the web origins, besides the server's own, whose pages may call
 	// it: https://host[:port] each, or * for all.
 	Origins []string
-	// AllowQueryToken admits ?access_token=, for clients that cannot send headers.
-	AllowQueryToken bool
+	// Connections are the streams that one user may have open at this node; one
+	// more ends the oldest. 0 is 20.
+	Connections int
+	// AuthTimeout is how long a WebSocket may take to say whose it is; 0 is 10 s.
+	AuthTimeout time.Duration
+	// DeadAfter is how long a WebSocket's client may be silent, pongs included;
+	// 0 is 45 s.
+	DeadAfter time.Duration
 
 	// Limits are the numbers of delivery.
 	Limits transports.Limits
@@ -103,6 +104,8 @@ func (o Options) withDefaults() Options {
 		o.Ready = func() error { return nil }
 	}
 	o.Limits = o.Limits.WithDefaults()
+	o.Connections = cmp.Or(o.Connections, 20)
+	o.Busy, o.Idle = cmp.Or(o.Busy, 5*time.Second), cmp.Or(o.Idle, 30*time.Second)
 	o.MaxBatchBytes = cmp.Or(o.MaxBatchBytes, 5<<20)
 	o.MaxBatchEvents = cmp.Or(o.MaxBatchEvents, alarm.MaxBatchEvents)
 	o.BodyTimeout = cmp.Or(o.BodyTimeout, 30*time.Second)

@@ -17,6 +17,9 @@ import (
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
 	"tocsin/transports"
+	"tocsin/transports/carrier/ws"
+	"tocsin/transports/native"
+	"tocsin/transports/page"
 )
 
 // Errors of the edge itself.
@@ -39,6 +42,26 @@ type limitError struct {
 }
 
 func (e *limitError) Error() string { return fmt.Sprintf("%s: at most %d", e.what, e.limit) }
+
+// A handshakeError is a WebSocket's handshake that is not taken.
+type handshakeError struct{ *ws.HandshakeError }
+
+// kind is the problem that the refusal is.
+func (e *handshakeError) kind() kind {
+	switch e.Status {
+	case http.StatusForbidden:
+		return kind{"origin", 403, "Not allowed from this page", 0}
+	case http.StatusMethodNotAllowed:
+		return kind{"method-not-allowed", 405, "Not offered here", 0}
+	case http.StatusUpgradeRequired:
+		return kind{"upgrade-required", 426, "Connect by WebSocket", 0}
+	case http.StatusServiceUnavailable:
+		return kind{"draining", 503, "The node is going down", time.Second}
+	case http.StatusBadRequest:
+		return malformed
+	}
+	return internal
+}
 
 // A kind is one kind of problem: the name in its type, and what goes with it.
 type kind struct {
@@ -67,13 +90,18 @@ var kinds = []struct {
 	kind
 }{
 	{auth.ErrMissing, noToken},
+	{auth.ErrRevoked, oldToken}, // is an ErrInvalid too
 	{auth.ErrInvalid, badToken},
 	{auth.ErrExpired, oldToken},
 	{transports.Expired, oldToken},
 	{transports.Revoked, oldToken},
+	{auth.ErrRevoked, oldToken},
 	{auth.ErrUnavailable, kind{"keys-unavailable", 503, "The token cannot be judged now", 5 * time.Second}},
 	{errForbidden, kind{"forbidden", 403, "Not allowed", 0}},
 	{errOrigin, kind{"origin", 403, "Not allowed from this page", 0}},
+	{page.ErrOrigin, kind{"origin", 403, "Not allowed from this page", 0}},
+	{page.ErrCSRF, kind{"csrf", 403, "The form is not of this session", 0}},
+	{native.ErrForbidden, kind{"forbidden", 403, "Not allowed", 0}},
 	{errNotFound, kind{"not-found", 404, "Not found", 0}},
 	{alarm.ErrNotFound, kind{"not-found", 404, "Not found", 0}},
 	{errMethod, kind{"method-not-allowed", 405, "Not offered here", 0}},
@@ -84,6 +112,7 @@ var kinds = []struct {
 	{alarm.ErrChanged, kind{"changed", 412, "The alarm has changed", 0}},
 	{inbox.ErrTooLarge, tooLarge},
 	{errMediaType, kind{"media-type", 415, "Send JSON", 0}},
+	{auth.ErrTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{errTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{errDraining, kind{"draining", 503, "The node is going down", time.Second}},
 	{transports.Drain, kind{"draining", 503, "The node is going down", time.Second}},
@@ -117,6 +146,7 @@ func explain(err error) problem {
 	var at interface{ InField() (field, detail string) }
 	var param *transports.ParamError
 	var limit *limitError
+	var handshake *handshakeError
 	var body *http.MaxBytesError
 	var edge *echo.HTTPError
 	var conflict *alarm.ConflictError
@@ -132,6 +162,8 @@ func explain(err error) problem {
 		p.detail = fmt.Sprintf("the body: at most %d bytes", body.Limit)
 	case errors.As(err, &param):
 		p.kind, p.field, p.limit, p.detail = malformed, param.Param, param.Limit, param.Detail
+	case errors.As(err, &handshake):
+		p.kind, p.detail = handshake.kind(), handshake.Reason
 	case errors.As(err, &at):
 		p.kind = invalid
 		p.field, p.detail = at.InField()

@@ -67,7 +67,8 @@ func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
 	if single && p.lines[0] != nil {
 		return p.lines[0]
 	}
-	return write(c, http.StatusAccepted, typeJSON, s.appendResults(&p, results))
+	b := append(make([]byte, 0, 16+128*len(p.lines)), `{"results":`...)
+	return write(c, http.StatusAccepted, typeJSON, append(s.appendResults(b, &p, results), '}', '\n'))
 }
 
 // add reads the next event. One that is bad only fails itself; the error is for
@@ -220,9 +221,8 @@ func ofStorage(err error) bool {
 }
 
 // appendResults writes one result a line, in order, and counts them.
-func (s *Server) appendResults(p *publishing, results []alarm.Result) []byte {
-	b := make([]byte, 0, 16+128*len(p.lines))
-	b = append(b, `{"results":[`...)
+func (s *Server) appendResults(b []byte, p *publishing, results []alarm.Result) []byte {
+	b = append(b, '[')
 	counts := map[string]int{}
 	next := 0
 	for i, err := range p.lines {
@@ -240,7 +240,7 @@ func (s *Server) appendResults(p *publishing, results []alarm.Result) []byte {
 	for status, n := range counts {
 		s.o.Metrics.Published(status, n)
 	}
-	return append(b, ']', '}', '\n')
+	return append(b, ']')
 }
 
 func appendResult(b []byte, r *alarm.Result) []byte {

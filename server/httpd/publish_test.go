@@ -174,6 +174,6 @@ func BenchmarkBatch(b *testing.B) {
 		if err := p.readArray(body); err != nil || len(p.events) != 1000 {
 			b.Fatal(err)
 		}
-		s.appendResults(&p, results)
+		s.appendResults(nil, &p, results)
 	}
 }

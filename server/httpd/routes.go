@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"time"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
 	"tocsin/transports"
+	"tocsin/transports/page"
 )
 
 // routes are all that the public listener answers (docs/protocol.md §4, §5, §9).
@@ -23,6 +24,7 @@ func (s *Server) routes() {
 
 	e.GET("/v1/inbox", s.as(auth.ScopeInbox, s.getInbox))
 	e.GET("/v1/inbox/sse", s.getStream)
+	e.GET("/v1/inbox/ws", s.getSocket)
 	e.POST("/v1/inbox/read", s.as(auth.ScopeInbox, s.postRead))
 
 	e.POST("/v1/alarms", s.as(auth.ScopePublish, s.postAlarms))
@@ -38,7 +40,11 @@ func (s *Server) routes() {
 	e.DELETE("/v1/users/:id", s.as(auth.ScopeAdmin, s.deleteUser))
 	e.POST("/v1/directory", s.as(auth.ScopeAdmin, s.postDirectory))
 
+	e.GET("/v1/transports", s.getTransports)
+	e.POST("/v1/ticket", s.as(auth.ScopeInbox, s.postTicket))
+	e.POST("/v1/revocations", s.as(auth.ScopeAdmin, s.postRevocation))
 	e.GET("/problems/:name", problemText)
+	s.pages(e)
 }
 
 // A handler answers a request whose sender is known.
@@ -57,23 +63,31 @@ func (s *Server) as(scope string, h handler) echo.HandlerFunc {
 
 // identify says who sent the request, and that he may use what needs the scope.
 func (s *Server) identify(c echo.Context, scope string) (auth.Identity, error) {
-	token, _, err := auth.FromRequest(c.Request(), s.o.AllowQueryToken)
-	if err != nil {
-		return auth.Identity{}, err
-	}
-	id, err := s.o.Auth.Verify(c.Request().Context(), token)
+	r := c.Request()
+	id, from, err := s.o.Auth.Authenticate(r.Context(), r)
 	if err != nil {
 		return auth.Identity{}, err
 	}
 	note(c).user = id.User
+	// What a browser sends by itself must come from a page of our own. Forms of
+	// the page see to that themselves, for browsers that do not know Origin.
+	changes := r.Method != http.MethodGet && r.Method != http.MethodHead
+	if from.Ambient() && changes && !strings.HasPrefix(c.Path(), page.Path) && !auth.SameOrigin(r) {
+		return auth.Identity{}, errOrigin
+	}
 	if !id.Has(scope) {
 		return auth.Identity{}, &scopeError{scope}
 	}
+	return id, s.loaded()
+}
+
+// loaded says whether readers can be served.
+func (s *Server) loaded() error {
 	select {
 	case <-s.o.View.Ready():
-		return id, nil
+		return nil
 	default:
-		return auth.Identity{}, fmt.Errorf("the view is being loaded: %w", inbox.ErrStale)
+		return fmt.Errorf("the view is being loaded: %w", inbox.ErrStale)
 	}
 }
 
@@ -89,12 +103,4 @@ func param(c echo.Context, name string) (string, error) {
 		return "", &transports.ParamError{Param: name, Detail: "the path is not properly percent-encoded"}
 	}
 	return decoded, nil
-}
-
-// slowBody bounds how long the body may take; call the function that it returns
-// once it has been read, as the connection is watched for its end from then on.
-func (s *Server) slowBody(c echo.Context) (read func()) {
-	rc := http.NewResponseController(c.Response())
-	_ = rc.SetReadDeadline(time.Now().Add(s.o.BodyTimeout))
-	return func() { _ = rc.SetReadDeadline(time.Time{}) }
 }

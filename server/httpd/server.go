@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"tocsin/server/metrics"
+	"tocsin/transports/carrier/ws"
 )
 
 // maxHeaderBytes bounds a request's header.
@@ -26,11 +26,13 @@ type Server struct {
 	public  *http.Server
 	private *http.Server
 
-	gate    gate
-	spread  atomic.Int64 // of the drain, in nanoseconds
-	sse     *metrics.Transport
-	poll    *metrics.Transport
-	origins map[string]bool
+	sessions *sessions
+	carrier  *ws.Carrier
+	sse      *metrics.Transport
+	poll     *metrics.Transport
+	ws       *metrics.Transport
+	html     *metrics.Transport
+	origins  map[string]bool
 }
 
 // New returns a Server that listens nowhere yet.
@@ -43,8 +45,15 @@ func New(o Options) (*Server, error) {
 	if s.origins, err = parseOrigins(s.o.Origins); err != nil {
 		return nil, err
 	}
-	s.gate.init()
+	if s.carrier, err = s.newCarrier(); err != nil {
+		return nil, err
+	}
+	s.sessions = newSessions(s.o.Connections)
+	if s.o.Auth.Revocations != nil {
+		s.o.Auth.Revocations.Changed(s.sessions.revoke)
+	}
 	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
+	s.ws, s.html = s.o.Metrics.Transport("websocket"), s.o.Metrics.Transport("page")
 	s.o.Metrics.Gauge("tocsin_view_head", "Sequence up to which readers are served.",
 		func() float64 { return float64(s.o.View.Head()) })
 	s.routes()
@@ -101,15 +110,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if end, ok := ctx.Deadline(); ok {
 		spread = min(spread, time.Until(end)*3/4)
 	}
-	s.spread.Store(int64(spread))
-	s.gate.close()
+	s.sessions.drain(spread)
 	var err error
 	select {
-	case <-s.gate.empty:
+	case <-s.sessions.empty:
 		err = s.public.Shutdown(ctx)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
+	s.carrier.Close()
 	_ = s.public.Close()
 	_ = s.private.Close()
 	if err != nil {
@@ -119,4 +128,4 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // Draining says whether Shutdown has begun.
-func (s *Server) Draining() bool { return s.gate.closed() }
+func (s *Server) Draining() bool { return s.sessions.closed() }

@@ -129,9 +129,9 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 	}
 	dir := directory.New(directory.Options{Log: w.log, View: w.view, Epoch: epoch})
 	o := Options{
-		View: w.view, Marks: w.marks, Auth: verifier, Directory: dir,
+		View: w.view, Marks: w.marks, Auth: &auth.Gate{Verifier: verifier, AllowQuery: true}, Directory: dir,
 		Alarms: alarm.New(alarm.Options{Log: w.log, View: w.view, Router: dir, Epoch: epoch, Unassigned: unassigned}),
-		Logger: slog.New(slog.NewTextHandler(w.logged, nil)), AllowQueryToken: true, DrainSpread: -1,
+		Logger: slog.New(slog.NewTextHandler(w.logged, nil)), DrainSpread: -1,
 	}
 	if change != nil {
 		change(&o)

@@ -296,10 +296,7 @@ func (e *Entry) Encode() []byte {
 // Decode reads a stored message. Body and Private share the message's memory.
 func Decode(m Message) (Entry, error) {
 	e := Entry{Seq: m.Seq, Subject: m.Subject}
-	if len(m.Data) == 0 || m.Data[0] != storedVersion {
-		return e, fmt.Errorf("message %d of %s: %w", m.Seq, m.Subject, ErrStored)
-	}
-	err := fields(m.Data[1:], func(field int, n uint64, s []byte) error {
+	err := storedFields(m, func(field int, n uint64, s []byte) error {
 		switch field {
 		case fieldEpoch:
 			e.Epoch = string(s)
@@ -339,15 +336,23 @@ func Decode(m Message) (Entry, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return e, fmt.Errorf("message %d of %s: %w", m.Seq, m.Subject, err)
-	}
-	return e, nil
+	return e, err
+}
+
+// decodeBody reads no more of a stored message than what readers see.
+func decodeBody(m Message) (body []byte, err error) {
+	err = storedFields(m, func(field int, _ uint64, s []byte) error {
+		if field == fieldBody {
+			body = s
+		}
+		return nil
+	})
+	return body, err
 }
 
 func decodeLeft(b []byte) (Left, error) {
 	var l Left
-	return l, fields(b, func(field int, n uint64, s []byte) error {
+	err := fields(b, func(field int, n uint64, s []byte) error {
 		switch field {
 		case fieldAudience:
 			l.Audience = Audience(s)
@@ -362,11 +367,12 @@ func decodeLeft(b []byte) (Left, error) {
 		}
 		return nil
 	})
+	return l, err
 }
 
 func decodeEpoch(b []byte) (Epoch, error) {
 	var p Epoch
-	return p, fields(b, func(field int, n uint64, s []byte) error {
+	err := fields(b, func(field int, n uint64, s []byte) error {
 		switch field {
 		case fieldEpoch:
 			p.Name = string(s)
@@ -375,6 +381,19 @@ func decodeEpoch(b []byte) (Epoch, error) {
 		}
 		return nil
 	})
+	return p, err
+}
+
+// storedFields calls each for every field of a stored message.
+func storedFields(m Message, each func(field int, n uint64, s []byte) error) error {
+	err := ErrStored
+	if len(m.Data) > 0 && m.Data[0] == storedVersion {
+		err = fields(m.Data[1:], each)
+	}
+	if err != nil {
+		return fmt.Errorf("message %d of %s: %w", m.Seq, m.Subject, err)
+	}
+	return nil
 }
 
 // fields calls each for every field; s is nil for numbers.

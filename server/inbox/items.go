@@ -48,7 +48,7 @@ func (s *state) isHeld(e *Entry) bool {
 	if !routed {
 		return false
 	}
-	d, _, _, ok := ParseAlarmSubject(e.Subject)
+	d, ok := alarmDevice(e.Subject)
 	if !ok {
 		return false
 	}
@@ -119,7 +119,7 @@ func (s *state) replaceLeft(r *record, old []Left) {
 
 // track keeps the open alarms by device, and those that wait to be moved.
 func (s *state) track(r *record, wasOpen bool) {
-	d, _, _, ok := ParseAlarmSubject(r.subject)
+	d, ok := alarmDevice(r.subject)
 	if !ok {
 		return
 	}

@@ -43,7 +43,7 @@ func (r *Reader) look(limit int) (b Batch, wait bool) {
 		b.Cursor = r.pos.String()
 	}
 	b.Counts = s.counts(r.m, mark)
-	b.Version = version(b.Counts, mark)
+	b.mark = mark
 	r.counts, r.counted = b.Counts, true
 	return b, false
 }
@@ -86,6 +86,8 @@ func (r *Reader) check(s *state) (gap *Gap, wait bool) {
 	end, known := s.epochEnd(r.pos.Epoch)
 	top := max(r.pos.Seq, r.pos.End)
 	switch {
+	case r.pos.Epoch == lostEpoch:
+		reason = GapEpoch
 	case r.pos.Groups != r.m.hash:
 		reason = GapMembership
 	case known && end > 0 && top >= end:

@@ -76,14 +76,16 @@ type Batch struct {
 	// the reader came with.
 	Cursor string
 	// More says that further items are there already.
-	More bool
-	// Counts are the user's counters, and Version a short text that changes
-	// with them and with the user's read mark.
-	Counts  Counts
-	Version string
+	More   bool
+	Counts Counts // the user's
 
-	at Cursor
+	at   Cursor
+	mark Mark
 }
+
+// Version is a short text that changes with the counters and with the user's
+// read mark. Most transports have no use for it.
+func (b *Batch) Version() string { return version(b.Counts, b.mark) }
 
 // CursorAt is the cursor after the i-th item.
 func (b *Batch) CursorAt(i int) string {
@@ -162,8 +164,11 @@ func (v *View) Open(user string, groups []string, start Start) (*Reader, error) 
 // is a gap and a snapshot. Streams use it, which have no other way to answer.
 func (v *View) OpenLost(user string, groups []string, cursor string) *Reader {
 	return &Reader{v: v, user: user, extra: groups, begun: true,
-		given: cursor, pos: Cursor{Epoch: "lost", Groups: "lost"}}
+		given: cursor, pos: Cursor{Epoch: lostEpoch}}
 }
+
+// lostEpoch is the epoch of an unreadable cursor; no real one has such a name.
+const lostEpoch = "lost"
 
 // Close releases what the reader holds.
 func (r *Reader) Close() { r.leaveBells() }
@@ -314,8 +319,7 @@ func (r *Reader) body(ctx context.Context, f *found) ([]byte, error) {
 			return nil, fmt.Errorf("read the entry %d: %w", f.seq, err)
 		}
 	}
-	e, err := Decode(m)
-	return e.Body, err
+	return decodeBody(m)
 }
 
 // removedBody is the entry that a former audience gets: what it knew, and

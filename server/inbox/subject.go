@@ -43,6 +43,16 @@ func ParseAlarmSubject(subject string) (device, typ, qualifier string, ok bool) 
 	return t[0], t[1], t[2], true
 }
 
+// alarmDevice is the device of an alarm's subject, without a look at the rest.
+func alarmDevice(subject string) (device string, ok bool) {
+	rest, ok := strings.CutPrefix(subject, prefixAlarm)
+	if !ok {
+		return "", false
+	}
+	token, _, _ := strings.Cut(rest, ".")
+	return Unescape(token)
+}
+
 // NoticeSubject is the subject of a notice to the audience.
 func NoticeSubject(to Audience, id string) string {
 	return prefixNotice + to.subject() + "." + Escape(id)

@@ -12,18 +12,17 @@ import (
 	"tocsin/server/inbox"
 )
 
-// A BucketConfig says what a bucket is for. All processes must give the same one.
-type BucketConfig struct {
-	// Name of the bucket, [A-Za-z0-9_-].
-	Name        string
-	Description string
-	// TTL is how long after its last change a key is forgotten, at least 100 ms;
+// bucketConfig says what a bucket is for. All processes must give the same one.
+type bucketConfig struct {
+	name        string // [A-Za-z0-9_-]
+	description string
+	// ttl is how long after its last change a key is forgotten, at least 100 ms;
 	// 0 is never. It is counted by the engine's clock alone, and goes on while
 	// the engine is down.
-	TTL time.Duration
-	// BelowReserve writes on when free space is below the reserve. It is for what
-	// is small, short-lived and needed just then.
-	BelowReserve bool
+	ttl time.Duration
+	// belowReserve writes on when free space is below the reserve. It is for what
+	// is small, goes by itself and is needed just then.
+	belowReserve bool
 }
 
 // A Bucket keeps the newest value of each key. Keys are [A-Za-z0-9_=/.-]. Its
@@ -35,40 +34,51 @@ type BucketConfig struct {
 // decided is decided by a write that names the revision it replaces (design
 // decision 3).
 type Bucket struct {
-	log  *Log
-	kv   jetstream.KeyValue
-	conf BucketConfig
+	log    *Log
+	kv     jetstream.KeyValue
+	stream jetstream.Stream // the one below the bucket
+	conf   bucketConfig
 }
 
-// Bucket opens a bucket; it is made when missing.
-func (l *Log) Bucket(ctx context.Context, c BucketConfig) (*Bucket, error) {
-	kv, err := l.keyValue(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	return &Bucket{log: l, kv: kv, conf: c}, nil
+// Tickets opens the bucket of the tickets, which forgets each after ttl. It is an
+// auth.TicketStore. Readers need tickets, and reading goes on below the reserve.
+func (l *Log) Tickets(ctx context.Context, ttl time.Duration) (*Bucket, error) {
+	return l.bucket(ctx, bucketConfig{
+		name: "tickets", description: "Tocsin: who may open one connection, by the hash of his ticket",
+		ttl: ttl, belowReserve: true,
+	})
 }
 
-// keyValue makes the stream of a bucket, or brings an older one up to the
-// configuration. It is what the client library makes of a bucket, but for direct
-// reads: the library always allows them, and any replica may answer those.
-func (l *Log) keyValue(ctx context.Context, c BucketConfig) (jetstream.KeyValue, error) {
+// Revocations opens the bucket of the revocations, which forgets each ttl after
+// it was made last. It is an auth.RevocationStore. That the disk is full is no
+// reason to let a stolen token in.
+func (l *Log) Revocations(ctx context.Context, ttl time.Duration) (*Bucket, error) {
+	return l.bucket(ctx, bucketConfig{
+		name: "revocations", description: "Tocsin: tokens that were taken back",
+		ttl: ttl, belowReserve: true,
+	})
+}
+
+// bucket makes a bucket, or brings an older one up to the configuration. It is
+// what the client library makes of one, but for direct reads: the library always
+// allows them, and any replica may answer those.
+func (l *Log) bucket(ctx context.Context, c bucketConfig) (*Bucket, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	doing := "open the bucket " + c.Name
+	doing := "open the bucket " + c.name
 	// The engine wants the window of ids, which a bucket has no use for, within
 	// the life of a message.
 	window := 2 * time.Minute
-	if c.TTL > 0 {
-		window = min(window, c.TTL)
+	if c.ttl > 0 {
+		window = min(window, c.ttl)
 	}
-	if _, err := l.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name:              "KV_" + c.Name,
-		Description:       c.Description,
-		Subjects:          []string{"$KV." + c.Name + ".>"},
+	stream, err := l.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:              "KV_" + c.name,
+		Description:       c.description,
+		Subjects:          []string{"$KV." + c.name + ".>"},
 		Storage:           jetstream.FileStorage,
 		Replicas:          l.opts.Replicas,
-		MaxAge:            c.TTL,
+		MaxAge:            c.ttl,
 		Duplicates:        window,
 		MaxMsgsPerSubject: 1,
 		Discard:           jetstream.DiscardNew,
@@ -76,21 +86,22 @@ func (l *Log) keyValue(ctx context.Context, c BucketConfig) (jetstream.KeyValue,
 		AllowRollup:       true,
 		AllowDirect:       false,
 		MaxMsgs:           -1, MaxBytes: -1, MaxMsgSize: -1, MaxConsumers: -1,
-	}); err != nil {
-		return nil, unavailable(doing, err)
-	}
-	kv, err := l.js.KeyValue(ctx, c.Name)
+	})
 	if err != nil {
 		return nil, unavailable(doing, err)
 	}
-	return kv, nil
+	kv, err := l.js.KeyValue(ctx, c.name)
+	if err != nil {
+		return nil, unavailable(doing, err)
+	}
+	return &Bucket{log: l, kv: kv, stream: stream, conf: c}, nil
 }
 
 // full says whether writing is refused.
-func (b *Bucket) full() bool { return !b.conf.BelowReserve && b.log.Full() }
+func (b *Bucket) full() bool { return !b.conf.belowReserve && b.log.Full() }
 
 func (b *Bucket) doing(what, key string) string {
-	return what + " " + key + " in the bucket " + b.conf.Name
+	return what + " " + key + " in the bucket " + b.conf.name
 }
 
 // Create stores the value under a key that has none, else it fails with
@@ -194,56 +205,4 @@ func (b *Bucket) try(ctx context.Context, key string, change func([]byte) ([]byt
 // beaten says that a Create, an Update or a Delete lost its compare-and-set.
 func beaten(err error) bool {
 	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
-}
-
-// Watch calls each with every value there is, then with every change, from one
-// goroutine, until the context or the log ends. present is called once when all
-// that there was has been given. It does not end because the engine is away: it
-// begins again when the engine is back, and gives everything again. What is
-// removed, taken or forgotten is not told.
-func (b *Bucket) Watch(ctx context.Context, present func(), each func(key string, value []byte)) error {
-	for {
-		err := b.watch(ctx, &present, each)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if !errors.Is(err, errClosed) {
-			b.log.opts.Logger.Warn("watch of a bucket: begin again", "bucket", b.conf.Name, "error", err)
-		}
-		if !b.log.pause(ctx, scanRetry) {
-			return errors.Join(ctx.Err(), unavailable("watch the bucket "+b.conf.Name, errClosed))
-		}
-	}
-}
-
-// watch follows the bucket until the watcher ends. It clears present once it has
-// called it: a later watcher gives everything again, which tells nothing new.
-func (b *Bucket) watch(ctx context.Context, present *func(), each func(string, []byte)) error {
-	w, err := b.kv.WatchAll(ctx)
-	if err != nil {
-		return err
-	}
-	defer w.Stop()
-	for {
-		var entry jetstream.KeyValueEntry
-		var open bool
-		select {
-		case entry, open = <-w.Updates():
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-b.log.closed:
-			return errClosed
-		}
-		switch {
-		case !open:
-			return errors.New("the watcher ended")
-		case entry == nil:
-			if *present != nil {
-				(*present)()
-				*present = nil
-			}
-		case entry.Operation() == jetstream.KeyValuePut:
-			each(entry.Key(), entry.Value())
-		}
-	}
 }

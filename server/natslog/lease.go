@@ -31,15 +31,15 @@ func (l *Log) Lease(ctx context.Context, name string, ttl time.Duration) (*Lease
 	if ttl < time.Second {
 		return nil, fmt.Errorf("open the lease %s: a time to live of %v is too short to renew", name, ttl)
 	}
-	kv, err := l.keyValue(ctx, BucketConfig{
-		Name:        "lease_" + name,
-		Description: "Tocsin: who does what one process at a time does",
-		TTL:         ttl,
+	b, err := l.bucket(ctx, bucketConfig{
+		name:        "lease_" + name,
+		description: "Tocsin: who does what one process at a time does",
+		ttl:         ttl,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Lease{log: l, kv: kv, ttl: ttl, self: []byte(nuid.Next())}, nil
+	return &Lease{log: l, kv: b.kv, ttl: ttl, self: []byte(nuid.Next())}, nil
 }
 
 // Hold waits for the lease, calls f while it holds it, and gives it back. The

@@ -10,7 +10,7 @@ import (
 
 // Marks opens the bucket of the read marks: a key for each user.
 func (l *Log) Marks(ctx context.Context) (inbox.Marks, error) {
-	b, err := l.Bucket(ctx, BucketConfig{Name: "marks", Description: "Tocsin: what each user has read"})
+	b, err := l.bucket(ctx, bucketConfig{name: "marks", description: "Tocsin: what each user has read"})
 	if err != nil {
 		return nil, err
 	}

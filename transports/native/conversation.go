@@ -11,8 +11,8 @@ import (
 	"tocsin/transports"
 )
 
-// A Conversation is one client's. Receive and Gone belong to the goroutine that
-// carries its messages.
+// A Conversation is one client's. Receive and Gone are the carrier's to call, one
+// after the other.
 type Conversation struct {
 	o      *Options
 	conn   Conn
@@ -22,16 +22,16 @@ type Conversation struct {
 	done   chan struct{} // closed when nothing is delivered any more
 	why    error         // of the end; to be read after done
 
-	// Of the goroutine that receives.
+	// Of Begin, Receive and Gone.
+	begun    bool        // the delivery is there
+	begins   func() bool // says whether the delivery may begin
+	waiting  *time.Timer // until then
 	leave    func()
 	mistakes int // in a row
 
-	mu      sync.Mutex // guards what follows; the receiver alone writes id
+	mu      sync.Mutex // guards what follows; Receive alone writes id
 	id      *Identity  // nil until known
 	expiry  *time.Timer
-	waiting *time.Timer // until the client begins
-	begun   bool
-	over    bool
 	restart context.CancelCauseFunc // of the delivery, for other groups
 }
 
@@ -47,8 +47,9 @@ func Begin(ctx context.Context, conn Conn, id *Identity, ended func(error), o *O
 	if id != nil {
 		c.admit(*id)
 	}
-	// The context package runs it once, when the conversation ends.
-	context.AfterFunc(c.ctx, c.endUnbegun)
+	// A conversation that ends before its delivery has begun is ended by the
+	// context package, which runs this once; later, by the delivery.
+	c.begins = context.AfterFunc(c.ctx, func() { c.end(&encoder{conn: c.conn}, context.Cause(c.ctx)) })
 	return c
 }
 
@@ -102,35 +103,26 @@ func (c *Conversation) admit(id Identity) {
 func (c *Conversation) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if end := c.id.Expires; !end.IsZero() && !time.Now().Before(end) {
-		c.cancel(transports.Expired)
+	if c.id.Expires.IsZero() || c.ctx.Err() != nil {
+		return
 	}
+	if left := time.Until(c.id.Expires); left > 0 {
+		c.expiry.Reset(left)
+		return
+	}
+	c.cancel(transports.Expired)
 }
 
-// start begins the delivery. It says no when the conversation is over.
-func (c *Conversation) start(from inbox.Start) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.over {
-		return false
-	}
+// start begins the delivery, unless the conversation is over.
+func (c *Conversation) start(from inbox.Start) {
 	c.waiting.Stop()
+	if !c.begins() {
+		return
+	}
 	c.begun = true
 	// Ends with the conversation's context, or when the client takes nothing any
 	// more.
 	go c.deliver(from)
-	return true
-}
-
-// endUnbegun ends a conversation that has no delivery to do it.
-func (c *Conversation) endUnbegun() {
-	c.mu.Lock()
-	begun := c.begun
-	c.over = true
-	c.mu.Unlock()
-	if !begun {
-		c.end(&encoder{conn: c.conn}, context.Cause(c.ctx))
-	}
 }
 
 // errRegroup: the groups have changed, so the delivery begins anew where it was.

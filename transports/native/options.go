@@ -36,6 +36,8 @@ type Identity struct {
 	transports.Client
 	// Publish: it may publish, too.
 	Publish bool
+	// Proof is the composer's own: what its Join wants to know of the token.
+	Proof any
 }
 
 // Commands do what a client asks for besides reading. An error is answered with

@@ -64,7 +64,7 @@ func (c *Conversation) Receive(text []byte) {
 		c.mistake()
 		return
 	}
-	if !h.isRef() {
+	if !h.takeRef() {
 		c.refuse(nil, &transports.ParamError{Param: "ref", Detail: "want a string or a number", Limit: maxRef})
 		c.mistake()
 		return
@@ -98,8 +98,8 @@ func unknown(*Conversation, []byte) ([]byte, error) {
 	return nil, &transports.ParamError{Param: "op", Detail: "want auth, start, read, ack, publish or pong"}
 }
 
-// isRef says whether the ref can be repeated; null is none.
-func (h *head) isRef() bool {
+// takeRef says whether the ref can be repeated, and makes null none.
+func (h *head) takeRef() bool {
 	if string(h.Ref) == "null" {
 		h.Ref = nil
 	}

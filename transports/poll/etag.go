@@ -9,7 +9,7 @@ import (
 
 // tagOf is the ETag of an answer: where the client stands, and the version of
 // his counters and read marks. What happens to others changes neither.
-func tagOf(b *inbox.Batch) string { return `"` + b.Cursor + `-` + b.Version + `"` }
+func tagOf(b *inbox.Batch) string { return `"` + b.Cursor + `-` + b.Version() + `"` }
 
 // tags are those of If-None-Match; nil when there are none.
 type tags []string

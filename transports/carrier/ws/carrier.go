@@ -61,8 +61,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Conversation is what is said over one connection. Its methods are called by
-// one goroutine, which reads the client's frames.
+// A Conversation is what is said over one connection. Its methods are called one
+// after the other.
 type Conversation interface {
 	// Receive takes the next message, which is the conversation's to keep. The
 	// client's next one is read after it returns, so it must not take long: a
@@ -119,17 +119,19 @@ func New(o Options) (*Carrier, error) {
 
 // Serve answers the handshake. When it returns nil, the connection belongs to
 // the conversation that begin returned; begin must not wait, since nothing can
-// be sent before it has returned. A HandshakeError is for the caller to answer.
-// Any other error leaves nothing to be answered: the client is gone.
+// be sent before it has returned. With an error there is no conversation. A
+// HandshakeError is for the caller to answer; any other leaves nothing to be
+// answered, as the client is gone.
 func (c *Carrier) Serve(w http.ResponseWriter, r *http.Request, begin func(*Conn) Conversation) error {
 	if c.closed.Load() {
 		return &HandshakeError{Status: http.StatusServiceUnavailable, Reason: "the node is going down"}
 	}
 	conn := &Conn{o: &c.o, begin: begin, sent: make(chan struct{}, 1), opened: make(chan error, 1)}
-	opened := conn.opened
+	opened, u, keys := conn.opened, &upgrade{w, conn}, map[string]any{connKey: conn}
 	// Reads until the client is gone, Close was called or the client was silent
-	// for too long, and ends after the conversation's Gone.
-	go conn.run(c.m, w, r)
+	// for too long, and ends after the conversation's Gone. An idle connection
+	// waits deep down in the call: little else is on the stack, so it can shrink.
+	go func() { conn.finish(c.m.HandleRequestWithKeys(u, r, keys)) }()
 	return <-opened
 }
 

@@ -3,7 +3,6 @@ package ws
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -83,12 +82,15 @@ func (c *Conn) close(s *melody.Session, code int, reason string) {
 	}
 }
 
-// run is the connection's reading goroutine, from the handshake to the end.
-func (c *Conn) run(m *melody.Melody, w http.ResponseWriter, r *http.Request) {
-	err := m.HandleRequestWithKeys(&upgrade{w, c}, r, map[string]any{connKey: c})
+// finish is the end of the reading goroutine; err is that of a handshake which
+// failed.
+func (c *Conn) finish(err error) {
 	if c.opened != nil {
-		if c.refused != nil {
+		switch {
+		case c.refused != nil:
 			err = c.refused
+		case err == nil:
+			err = errPanic
 		}
 		c.opened <- fmt.Errorf("answer the handshake: %w", err)
 	}
@@ -113,16 +115,27 @@ func (c *Conn) open(s *melody.Session) {
 
 // receive is called by melody's reader, frame by frame.
 func (c *Conn) receive(text []byte) {
-	defer c.guard()
 	switch {
 	case c.closing.Load(): // what still comes is too late
 	case !utf8.Valid(text):
 		c.Close(CodeNotUTF8, "text frames are UTF-8")
 	default:
-		c.talk.Receive(text)
+		c.hear(text)
 		// The client lives, even if its pong waits behind what it has sent.
 		_ = c.socket.SetReadDeadline(time.Now().Add(c.o.Dead))
 	}
+}
+
+// hear lets the conversation work on a stack that is given back. The reader's
+// would keep its largest size for as long as the client is connected.
+func (c *Conn) hear(text []byte) {
+	heard := make(chan struct{})
+	go func() { // ends with Receive
+		defer close(heard)
+		defer c.guard()
+		c.talk.Receive(text)
+	}()
+	<-heard
 }
 
 // guard ends the connection when its conversation panics, instead of all.

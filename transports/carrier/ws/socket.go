@@ -53,7 +53,9 @@ func (s *socket) Write(p []byte) (int, error) {
 	}
 	n, err := s.Conn.Write(p)
 	if err != nil {
+		// The client got a part of the frame, so nothing can follow.
 		s.fail(err)
+		_ = s.Close()
 	}
 	return n, err
 }

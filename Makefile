@@ -1,0 +1,32 @@
+LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+KEY ?= data/jwt.key
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench fmt lint setup
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: $(KEY) ## serve on 127.0.0.1:8080, with the log in data/log
+	go run ./server/cmd/tocsin serve --data data/log --jwt-hs256-file $(KEY)
+
+$(KEY):
+	@mkdir -p $(@D)
+	go run ./server/cmd/tocsin secret $@
+
+test: setup lint ## everything that must hold; CI runs this and nothing else
+	go vet ./...
+	go build ./...
+	go test -race -p 2 -timeout 15m $(if $(CI),-count=1) ./...
+
+bench: ## the benchmarks of all packages
+	go test -run '^$$' -bench . -benchmem -p 1 ./...
+
+fmt: ## format the Go code
+	gofmt -w .
+
+lint: ## what .golangci.yml asks for, gofmt among it
+	$(LINT) run
+
+setup:
+	@.ci/setup

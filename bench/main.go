@@ -1,0 +1,148 @@
+// Command bench measures Tocsin on this machine: what the engine stores, what the
+// server makes of it, how soon an alarm reaches its readers, and what the view
+// costs. It builds the real binary and runs it as a process of its own, on the
+// loopback, with a data directory that is gone afterwards.
+//
+//	go run ./bench                  all parts, about five minutes
+//	go run ./bench -short           the same with small numbers, to see it work
+//	go run ./bench -only store,load
+//
+// The figures go to the standard output as a table, and as JSON into
+// bench/results/<date>-<commit>.json. Only figures of one run compare: the
+// machine's other work is in all of them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A part is one measurement.
+type part struct {
+	name, about string
+	run         func(context.Context, *bench) error
+}
+
+var parts = []part{
+	{"store", "appends of the engine and alarms through HTTP in batches, in turns", measureStore},
+	{"single", "one alarm a request over kept-alive connections", measureSingle},
+	{"fanout", "from a publisher's request to the readers of a group over SSE", measureFanout},
+	{"load", "the view of a log: time to load and memory an alarm", measureLoad},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// limit bounds a whole run.
+const limit = 30 * time.Minute
+
+// run is the program without the process around it.
+func run(ctx context.Context, args []string, out io.Writer) error {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	only := flags.String("only", strings.Join(names, ","), "the parts to run, with commas between them")
+	short := flags.Bool("short", false, "small numbers, to see that everything works")
+	dir := flags.String("out", "", "where the results go (default bench/results of the repository)")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	wanted := strings.Split(*only, ",")
+	for _, w := range wanted {
+		if !slices.Contains(names, w) {
+			return fmt.Errorf("-only: want some of %s, not %q", strings.Join(names, ", "), w)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	b, err := newBench(ctx, *short, out)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	for _, p := range parts {
+		if !slices.Contains(wanted, p.name) {
+			continue
+		}
+		fmt.Fprintf(out, "\n%s: %s\n", p.name, p.about)
+		b.part = p.name
+		if err := p.run(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	if *dir == "" {
+		*dir = filepath.Join(b.root, "bench", "results")
+	}
+	return b.save(*dir)
+}
+
+// A bench is what the parts share.
+type bench struct {
+	short  bool
+	root   string // of the repository
+	dir    string // for everything temporary
+	binary string
+	report
+}
+
+func newBench(ctx context.Context, short bool, out io.Writer) (*bench, error) {
+	root, err := output(ctx, ".", "go", "list", "-m", "-f", "{{.Dir}}")
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{short: short, root: root}
+	if b.dir, err = os.MkdirTemp("", "tocsin-bench"); err != nil {
+		return nil, err
+	}
+	b.binary = filepath.Join(b.dir, "tocsin")
+	if _, err := output(ctx, root, "go", "build", "-o", b.binary, "./server/cmd/tocsin"); err != nil {
+		b.close()
+		return nil, err
+	}
+	b.report = newReport(ctx, root, short, out)
+	return b, nil
+}
+
+func (b *bench) close() { _ = os.RemoveAll(b.dir) }
+
+// pick is the number for a short run or a full one.
+func pick[T any](b *bench, short, full T) T {
+	if b.short {
+		return short
+	}
+	return full
+}
+
+// output runs a command in a directory and returns what it prints.
+func output(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	text, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		return "", fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}

@@ -1,0 +1,339 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tocsin/server/alarm"
+	"tocsin/server/auth"
+	"tocsin/server/directory"
+	"tocsin/server/httpd"
+	"tocsin/server/inbox"
+	"tocsin/server/metrics"
+	"tocsin/server/natslog"
+	"tocsin/transports"
+)
+
+func newServe() *cobra.Command {
+	var flags configFlags
+	cmd := &cobra.Command{
+		Use:     "serve",
+		Short:   "Run the gateway",
+		GroupID: groupServer,
+		Long: `Runs the gateway until it is interrupted or told to terminate; then it sends its
+clients away over the time of --drain and ends with exit code 0. A second signal
+ends it at once.
+
+Once it answers it logs one line, "serving", with the addresses it listens on.
+
+Every setting is a flag here, a variable (--device-time is TOCSIN_DEVICE_TIME)
+and a key of the configuration file; a flag beats a variable, a variable beats the
+file. 'tocsin config sample' explains each, 'tocsin config check' shows the effect.
+The secret of HS256 may also be given in TOCSIN_JWT_HS256.`,
+		Example: `  tocsin secret jwt.key
+  tocsin serve --data data --jwt-hs256-file jwt.key
+  tocsin serve --config /etc/tocsin.yml --log-format json`,
+		Args: nargs(0, 0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			conf, err := flags.load(os.Environ())
+			if err != nil {
+				return &usageError{command: cmd.CommandPath(), err: err}
+			}
+			logger := newLogger(conf.settings, cmd.ErrOrStderr())
+			for _, name := range conf.ignored {
+				logger.Warn("a variable that is no setting is ignored", "variable", name)
+			}
+			return serve(cmd.Context(), conf.settings, logger)
+		},
+	}
+	flags.register(cmd)
+	return cmd
+}
+
+// A node is the running gateway, as far as it has been put together.
+type node struct {
+	conf    settings
+	logger  *slog.Logger
+	metrics *metrics.Metrics
+
+	verifier  *auth.Verifier
+	public    net.Listener
+	ops       net.Listener // nil if switched off
+	store     *natslog.Log
+	epoch     string
+	view      *inbox.View
+	marks     inbox.Marks
+	gate      *auth.Gate
+	directory *directory.Directory
+	alarms    *alarm.Engine
+	server    *httpd.Server
+
+	// running outlives the signal that ends the node: while it drains, readers
+	// are served as before.
+	running    context.Context
+	stop       context.CancelFunc
+	background sync.WaitGroup
+}
+
+// serve puts the node together, step by step in the order in which the parts
+// need each other, and runs it until the context ends.
+func serve(ctx context.Context, conf settings, logger *slog.Logger) (err error) {
+	n := &node{conf: conf, logger: logger, metrics: metrics.New()}
+	n.running, n.stop = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() { err = errors.Join(err, n.close()) }()
+	for _, step := range []func(context.Context) error{
+		n.takeKeys,    // who may come in
+		n.listen,      // where
+		n.openLog,     // what happened
+		n.beginEpoch,  // and what happens from now on
+		n.followLog,   // the view: everything in memory
+		n.followMarks, // what has been read
+		n.guard,       // tickets, and tokens that were taken back
+		n.decide,      // what events and commands do
+		n.work,        // what needs a clock, on one node at a time
+		n.makeDoors,
+		n.followRevocations, // the doors hear of them
+	} {
+		if err := step(ctx); err != nil {
+			if ctx.Err() != nil {
+				logger.Info("interrupted while starting", "at", err)
+				return nil
+			}
+			return err
+		}
+	}
+	return n.run(ctx)
+}
+
+func (n *node) takeKeys(context.Context) error {
+	o, err := authOptions(n.conf, n.logger)
+	if err != nil {
+		return err
+	}
+	// The context ends what keeps the keys fresh.
+	n.verifier, err = auth.New(n.running, o)
+	return err
+}
+
+// listen takes the ports before anything slow, so that a wrong address shows at
+// once; who connects meanwhile waits to be served.
+func (n *node) listen(ctx context.Context) (err error) {
+	var config net.ListenConfig
+	if n.public, err = config.Listen(ctx, "tcp", n.conf.HTTP); err != nil {
+		return fmt.Errorf("http: %w", err)
+	}
+	if n.conf.Ops == "" {
+		return nil
+	}
+	if n.ops, err = config.Listen(ctx, "tcp", n.conf.Ops); err != nil {
+		return fmt.Errorf("ops: %w", err)
+	}
+	return nil
+}
+
+func (n *node) openLog(ctx context.Context) (err error) {
+	reserve := n.conf.Reserve
+	if reserve == 0 {
+		reserve = -1 // natslog's word for none
+	}
+	n.store, err = natslog.Open(ctx, natslog.Options{
+		Dir: n.conf.Data, URL: n.conf.NATSURL,
+		SyncAlways: n.conf.Sync == syncAlways, SyncInterval: n.conf.SyncInterval,
+		Reserve: reserve, DedupeWindow: n.conf.DedupeWindow, Replicas: n.conf.Replicas,
+		Logger: n.logger,
+	})
+	if err != nil {
+		return err
+	}
+	n.metrics.Gauge("tocsin_storage_full", "1 while free space is below the reserve and publishers are refused.", func() float64 {
+		if n.store.Full() {
+			return 1
+		}
+		return 0
+	})
+	return nil
+}
+
+// beginEpoch is the node's first write, before its doors and worker open.
+func (n *node) beginEpoch(ctx context.Context) (err error) {
+	n.epoch, err = inbox.BeginEpoch(ctx, n.store, time.Now())
+	return err
+}
+
+func (n *node) followLog(ctx context.Context) error {
+	n.view = inbox.NewView(n.store, inbox.ViewOptions{
+		Window: int(n.conf.Window), Unassigned: n.conf.UnassignedGroups, Logger: n.logger,
+	})
+	// Ends with running.
+	n.background.Go(func() { _ = n.view.Run(n.running) })
+	return await(ctx, n.view.Ready(), "the log to be loaded")
+}
+
+// followMarks brings other nodes' read marks into the view, and at first all
+// there are, so that no counter is ever served too high.
+func (n *node) followMarks(ctx context.Context) (err error) {
+	if n.marks, err = n.store.Marks(ctx); err != nil {
+		return err
+	}
+	present := make(chan struct{})
+	once := sync.OnceFunc(func() { close(present) })
+	// Ends with running.
+	n.background.Go(func() {
+		n.again("follow the read marks", func(ctx context.Context) error { return n.marks.Watch(ctx, once, n.view.SetMark) })
+	})
+	return await(ctx, present, "the read marks to be loaded")
+}
+
+// guard completes who may come in by what the log keeps about it.
+func (n *node) guard(ctx context.Context) error {
+	tickets, err := n.store.Tickets(ctx, auth.TicketTTL)
+	if err != nil {
+		return err
+	}
+	taken, err := n.store.Revocations(ctx, auth.DefaultRevocationTTL)
+	if err != nil {
+		return err
+	}
+	revocations := auth.NewRevocations(taken, auth.RevocationOptions{Logger: n.logger})
+	n.gate = &auth.Gate{
+		Verifier: n.verifier, Tickets: auth.NewTickets(tickets, auth.TicketOptions{Logger: n.logger}),
+		Revocations: revocations, AllowQuery: n.conf.TokenInURL,
+	}
+	return nil
+}
+
+// followRevocations must have loaded them before the doors open, else revoked
+// tokens would come in.
+func (n *node) followRevocations(ctx context.Context) error {
+	// Ends with running.
+	n.background.Go(func() { _ = n.gate.Revocations.Run(n.running) })
+	return await(ctx, n.gate.Revocations.Loaded(), "the revocations to be loaded")
+}
+
+func (n *node) decide(context.Context) error {
+	n.directory = directory.New(directory.Options{Log: n.store, View: n.view, Epoch: n.epoch})
+	n.alarms = alarm.New(alarm.Options{
+		Log: n.store, View: n.view, Router: n.directory, Epoch: n.epoch,
+		Unassigned: n.conf.UnassignedGroups, TrustDeviceTime: n.conf.DeviceTime == timeTrust,
+		Logger: n.logger,
+	})
+	return nil
+}
+
+// work does what one node at a time does, whenever it is this one's turn.
+func (n *node) work(ctx context.Context) error {
+	lease, err := n.store.Lease(ctx, "worker", n.conf.LeaseTTL)
+	if err != nil {
+		return err
+	}
+	// Ends with running.
+	n.background.Go(func() {
+		n.again("hold the worker's lease", func(ctx context.Context) error { return lease.Hold(ctx, n.alarms.MoveMisrouted) })
+	})
+	return nil
+}
+
+func (n *node) makeDoors(context.Context) (err error) {
+	drain := n.conf.Drain
+	if drain == 0 {
+		drain = -1 // httpd's word for all at once
+	}
+	n.server, err = httpd.New(httpd.Options{
+		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
+		Metrics: n.metrics, Logger: n.logger,
+		Origins:     n.conf.AllowedOrigins,
+		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,
+		Limits: transports.Limits{
+			Ping: n.conf.Ping, Rotate: n.conf.StreamLifetime, WriteTimeout: n.conf.WriteTimeout,
+			FlushEntries: n.conf.FrameEntries, FlushBytes: int(n.conf.FrameBytes),
+			PageBytes: int(n.conf.PageBytes), Retry: n.conf.ClientRetry,
+		},
+		Busy: n.conf.PollBusy, Idle: n.conf.PollIdle,
+		MaxBatchBytes: int(n.conf.BatchBytes), MaxBatchEvents: n.conf.BatchEvents,
+		BodyTimeout: n.conf.BodyTimeout, AnswerTimeout: n.conf.AnswerTimeout,
+		HeaderTimeout: n.conf.HeaderTimeout, IdleTimeout: n.conf.IdleTimeout,
+		DrainSpread: drain,
+	})
+	return err
+}
+
+// closeTimeout is how long connections that are not drained, and the log's
+// files, may take in the end.
+const closeTimeout = 10 * time.Second
+
+// run serves until the context ends, and then drains.
+func (n *node) run(ctx context.Context) error {
+	served := make(chan error, 1)
+	// Ends with Shutdown, or when a listener fails.
+	go func() { served <- n.server.Serve(n.public, n.ops) }()
+	ops := "off"
+	if n.ops != nil {
+		ops = n.ops.Addr().String()
+	}
+	n.logger.Info("serving", "http", n.public.Addr().String(), "ops", ops, "epoch", n.epoch, "head", n.view.Head())
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	n.logger.Info("draining", "for", n.conf.Drain.String())
+	// Shutdown spreads the farewells over three quarters of what it is given.
+	last, cancel := context.WithTimeout(n.running, n.conf.Drain*4/3+closeTimeout)
+	defer cancel()
+	if err := n.server.Shutdown(last); err != nil {
+		n.logger.Warn("some connections were cut", "error", err)
+	}
+	return <-served
+}
+
+// close takes the node down in the reverse order; parts that were never made are
+// passed over.
+func (n *node) close() error {
+	n.stop()
+	n.background.Wait()
+	for _, l := range []net.Listener{n.public, n.ops} {
+		if l != nil {
+			_ = l.Close() // a second time after Shutdown
+		}
+	}
+	if n.store == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := n.store.Close(ctx); err != nil {
+		return fmt.Errorf("close the log: %w", err)
+	}
+	n.logger.Info("stopped")
+	return nil
+}
+
+// again repeats what must not stop while the node runs.
+func (n *node) again(doing string, f func(context.Context) error) {
+	for {
+		err := f(n.running)
+		if n.running.Err() != nil {
+			return
+		}
+		n.logger.Warn(doing+": again in a second", "error", err)
+		_ = until(n.running, time.Now().Add(time.Second))
+	}
+}
+
+// await waits for a part to be ready.
+func await(ctx context.Context, ready <-chan struct{}, what string) error {
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for %s: %w", what, ctx.Err())
+	}
+}

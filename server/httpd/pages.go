@@ -1,0 +1,132 @@
+package httpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"tocsin/server/alarm"
+	"tocsin/server/auth"
+	"tocsin/server/inbox"
+	"tocsin/transports"
+	"tocsin/transports/page"
+	"tocsin/web"
+)
+
+// pages are the routes for browsers: the page without script, and the live one.
+func (s *Server) pages(e *echo.Echo) {
+	e.GET(page.Path, s.page(func(ctx context.Context, c echo.Context, v page.Visitor, o page.Options) error {
+		s.html.Opened()
+		err := page.Serve(ctx, c.Response(), c.Request(), v, o)
+		s.html.Closed(reasonOf(err))
+		return err
+	}))
+	for path, form := range map[string]func(context.Context, http.ResponseWriter, *http.Request, page.Visitor, page.Options) error{
+		page.PathAck: page.Acknowledge, page.PathRead: page.Read, page.PathLogout: page.Logout,
+	} {
+		e.POST(path, s.page(func(ctx context.Context, c echo.Context, v page.Visitor, o page.Options) error {
+			s.slowBody(c)
+			return form(ctx, c.Response(), c.Request(), v, o)
+		}))
+	}
+	e.POST(page.PathLogin, func(c echo.Context) error {
+		s.slowBody(c)
+		return s.answerPage(c, page.Login(c.Request().Context(), c.Response(), c.Request(), s.pageOptions()))
+	})
+	e.GET(page.PathStyle, echo.WrapHandler(http.HandlerFunc(page.Style)))
+	live := echo.WrapHandler(web.Live())
+	e.GET("/", live)
+	e.GET("/live/*", live)
+}
+
+// page wraps a handler of the page: who asks is known to it, and errors become
+// pages.
+func (s *Server) page(h func(context.Context, echo.Context, page.Visitor, page.Options) error) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id, err := s.identify(c, auth.ScopeInbox)
+		if err != nil {
+			return s.answerPage(c, err)
+		}
+		ctx, leave := s.session(c.Request().Context(), id, false)
+		defer leave()
+		v := page.Visitor{Client: client(id), Session: auth.SessionToken(c.Request())}
+		return s.answerPage(c, h(ctx, c, v, s.pageOptions()))
+	}
+}
+
+// answerPage answers an error as a page: the login for those who are not known.
+func (s *Server) answerPage(c echo.Context, err error) error {
+	if err == nil || c.Response().Committed {
+		return err
+	}
+	p := explain(err)
+	if p.status == gone.status {
+		return err
+	}
+	note(c).err = err
+	if p.challenge != "" {
+		c.Response().Header().Set("WWW-Authenticate", p.challenge)
+	}
+	told := page.Problem{Status: p.status, Title: p.title, Detail: p.detail, Retry: int(p.retry / time.Second)}
+	switch {
+	case p.kind == noToken:
+		return page.LoginForm(c.Response(), c.Request(), nil)
+	case p.status == http.StatusUnauthorized:
+		return page.LoginForm(c.Response(), c.Request(), &told)
+	}
+	if p.retry > 0 {
+		c.Response().Header().Set("Retry-After", fmt.Sprint(told.Retry))
+	}
+	return page.Fail(c.Response(), c.Request(), told)
+}
+
+func (s *Server) pageOptions() page.Options {
+	return page.Options{
+		View: s.o.View, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle, Delivered: s.html.Delivered,
+		CSRF: auth.CSRFToken, CheckCSRF: auth.CheckCSRF,
+		Ack: func(ctx context.Context, user string, groups []string, id, text string) error {
+			_, err := s.o.Alarms.Acknowledge(ctx, alarm.Command{User: user, Groups: groups, ID: id, Note: text})
+			return err
+		},
+		Read: func(ctx context.Context, user string, groups []string, upto string) error {
+			_, err := s.markRead(ctx, user, groups, upto, nil)
+			return err
+		},
+		Login: s.login,
+		Logout: func(_ context.Context, w http.ResponseWriter, _ *http.Request) error {
+			http.SetCookie(w, auth.ClearSessionCookie())
+			return nil
+		},
+	}
+}
+
+// login makes a session of a token.
+func (s *Server) login(ctx context.Context, w http.ResponseWriter, r *http.Request, token string) error {
+	if len(token) > auth.MaxSession {
+		return inbox.Fieldf("token", "at most %d bytes fit the cookie, not %d", auth.MaxSession, len(token))
+	}
+	id, err := s.o.Auth.Verify(ctx, token)
+	if err != nil {
+		return err
+	}
+	if !id.Has(auth.ScopeInbox) {
+		return &scopeError{auth.ScopeInbox}
+	}
+	secure := r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+	http.SetCookie(w, auth.SessionCookie(token, id.Expires, secure))
+	return nil
+}
+
+// markRead is the one way in which anybody marks as read.
+func (s *Server) markRead(ctx context.Context, user string, groups []string, upto string, ids []string) (inbox.Counts, error) {
+	counts, err := s.o.View.MarkRead(ctx, s.o.Marks, user, groups, upto, ids)
+	if errors.Is(err, inbox.ErrCursor) {
+		err = &transports.ParamError{Param: "upto", Detail: err.Error()}
+	}
+	return counts, err
+}
