@@ -128,5 +128,18 @@ func (o *Options) sameOrigin(r *http.Request) bool {
 		by.Header = http.Header{"Origin": {u.Scheme + "://" + u.Host}}
 		r = &by
 	}
+	if o.SameOrigin == nil {
+		return sameHost(r)
+	}
 	return o.SameOrigin(r)
+}
+
+// sameHost is the plainest SameOrigin.
+func sameHost(r *http.Request) bool {
+	origin := r.Header.Values("Origin")
+	if len(origin) != 1 {
+		return false
+	}
+	scheme, host, _ := strings.Cut(origin[0], "://")
+	return (scheme == "http" || scheme == "https") && host != "" && strings.EqualFold(host, r.Host)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"tocsin/server/auth"
 	"tocsin/transports/page"
 )
 
@@ -62,7 +63,16 @@ func TestAcknowledgeWhatIsNotThere(t *testing.T) {
 }
 
 func TestFormsFromElsewhereAreRefused(t *testing.T) {
-	w := newWorld(t, 0)
+	for name, same := range map[string]func(*http.Request) bool{"auth.SameOrigin": auth.SameOrigin, "the default": nil} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 0)
+			w.sameOrigin = same
+			refuseFromElsewhere(t, w)
+		})
+	}
+}
+
+func refuseFromElsewhere(t *testing.T, w *world) {
 	w.raise("d1", "major")
 	a := w.enter()
 	good := a.form(a.root, page.PathAck)

@@ -37,8 +37,8 @@ type Visitor struct {
 	Session string
 }
 
-// Options are what pages are made from. View, SameOrigin, CSRF and CheckCSRF are
-// required.
+// Options are what pages are made from. View, CSRF and CheckCSRF are required,
+// Login and Logout for their forms.
 type Options struct {
 	View *inbox.View
 	// Limits must have their defaults filled in.
@@ -57,7 +57,7 @@ type Options struct {
 	// Read marks as read what was announced up to the cursor; nil: no such form.
 	Read func(ctx context.Context, user string, groups []string, upto string) error
 	// SameOrigin says whether the request's Origin is the host it was sent to;
-	// false without one.
+	// false without one. nil compares the hosts as they are written.
 	SameOrigin func(r *http.Request) bool
 	// CSRF makes the token that goes into the session's forms, and CheckCSRF says
 	// whether it is one.

@@ -41,6 +41,8 @@ type world struct {
 	engine *alarm.Engine
 	url    string
 	client *http.Client
+	// sameOrigin of the options.
+	sameOrigin func(*http.Request) bool
 
 	mu    sync.Mutex
 	now   time.Time
@@ -49,7 +51,7 @@ type world struct {
 
 func newWorld(t *testing.T, window int) *world {
 	t.Helper()
-	w := &world{t: t, log: &inbox.MemoryLog{}, now: noon, marks: map[string]inbox.Mark{}}
+	w := &world{t: t, log: &inbox.MemoryLog{}, now: noon, marks: map[string]inbox.Mark{}, sameOrigin: auth.SameOrigin}
 	epoch, err := inbox.BeginEpoch(t.Context(), w.log, noon)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +92,7 @@ func (w *world) browse() {
 func (w *world) options() page.Options {
 	return page.Options{
 		View: w.view, Limits: transports.Limits{}.WithDefaults(), Now: w.clock,
-		SameOrigin: auth.SameOrigin, CSRF: auth.CSRFToken, CheckCSRF: auth.CheckCSRF,
+		SameOrigin: w.sameOrigin, CSRF: auth.CSRFToken, CheckCSRF: auth.CheckCSRF,
 		Ack: func(ctx context.Context, user string, groups []string, id, note string) error {
 			_, err := w.engine.Acknowledge(ctx, alarm.Command{User: user, Groups: groups, ID: id, Note: note})
 			return err
