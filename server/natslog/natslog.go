@@ -4,9 +4,10 @@
 //
 // Rules of use: one [Log] per process, opened with [Open] and closed last. Its
 // methods may be called by many goroutines at once. An embedded store belongs to
-// one process at a time, which a lock on its directory enforces. Whatever is
-// below the reserve of free space is refused before the engine sees it, because
-// a JetStream store that has met a full disk stays broken until it is restarted.
+// one process at a time, which a lock on its directory enforces. Below the reserve
+// of free space everything but tickets and revocations, which are small and go by
+// themselves, is refused before the engine sees it, because a JetStream store that
+// has met a full disk stays broken until it is restarted.
 package natslog
 
 import (

@@ -60,7 +60,7 @@ func Read(ctx context.Context, w http.ResponseWriter, r *http.Request, v Visitor
 // is no session yet that a CSRF token could belong to, so the origin decides.
 // Errors: ErrOrigin, a transports.ParamError, those of Options.Login.
 func Login(ctx context.Context, w http.ResponseWriter, r *http.Request, o Options) error {
-	p, err := parseForm(w, r)
+	p, err := o.parseForm(w, r)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func Logout(ctx context.Context, w http.ResponseWriter, r *http.Request, v Visit
 
 // form reads a form that changes something, and the place that it was sent from.
 func (o *Options) form(w http.ResponseWriter, r *http.Request, v Visitor) (place, error) {
-	p, err := parseForm(w, r)
+	p, err := o.parseForm(w, r)
 	if err != nil {
 		return p, err
 	}
@@ -100,8 +100,8 @@ func (o *Options) form(w http.ResponseWriter, r *http.Request, v Visitor) (place
 	return p, nil
 }
 
-func parseForm(w http.ResponseWriter, r *http.Request) (place, error) {
-	if !sameOrigin(r) {
+func (o *Options) parseForm(w http.ResponseWriter, r *http.Request) (place, error) {
+	if !o.sameOrigin(r) {
 		return place{}, ErrOrigin
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
@@ -115,16 +115,31 @@ func parseForm(w http.ResponseWriter, r *http.Request) (place, error) {
 	return place{cursor: r.PostForm.Get("cursor"), paused: r.PostForm.Get("pause") != ""}, nil
 }
 
-// sameOrigin says whether a form was sent from a page of this host. Browsers say
-// so in Origin; text browsers, which do not know it, in Referer. Without either
-// nothing vouches for the form.
-func sameOrigin(r *http.Request) bool {
-	for _, name := range [...]string{"Origin", "Referer"} {
-		if values := r.Header.Values(name); len(values) > 0 {
-			u, err := url.Parse(values[0])
-			return err == nil && len(values) == 1 && (u.Scheme == "https" || u.Scheme == "http") &&
-				u.User == nil && strings.EqualFold(u.Host, r.Host)
+// sameOrigin says whether a form was sent from a page of this host. Text browsers
+// do not know Origin, but say as much in Referer. Without either nothing vouches
+// for the form.
+func (o *Options) sameOrigin(r *http.Request) bool {
+	if referer := r.Header.Values("Referer"); len(r.Header.Values("Origin")) == 0 && len(referer) == 1 {
+		u, err := url.Parse(referer[0])
+		if err != nil {
+			return false
 		}
+		by := *r
+		by.Header = http.Header{"Origin": {u.Scheme + "://" + u.Host}}
+		r = &by
 	}
-	return false
+	if o.SameOrigin == nil {
+		return sameHost(r)
+	}
+	return o.SameOrigin(r)
+}
+
+// sameHost is the plainest SameOrigin.
+func sameHost(r *http.Request) bool {
+	origin := r.Header.Values("Origin")
+	if len(origin) != 1 {
+		return false
+	}
+	scheme, host, _ := strings.Cut(origin[0], "://")
+	return (scheme == "http" || scheme == "https") && host != "" && strings.EqualFold(host, r.Host)
 }

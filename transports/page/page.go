@@ -32,12 +32,13 @@ const CSP = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 
 // A Visitor is who looks, as the request was authenticated.
 type Visitor struct {
 	transports.Client
-	// Session is what CSRF tokens are bound to: the user's session, as the
-	// package auth names it.
+	// Session is what CSRF tokens are bound to: the content of the session's
+	// cookie. Without one the forms of the page are refused.
 	Session string
 }
 
-// Options are what pages are made from. View, CSRF and CheckCSRF are required.
+// Options are what pages are made from. View, CSRF and CheckCSRF are required,
+// Login and Logout for their forms.
 type Options struct {
 	View *inbox.View
 	// Limits must have their defaults filled in.
@@ -55,6 +56,9 @@ type Options struct {
 	Ack func(ctx context.Context, user string, groups []string, id, note string) error
 	// Read marks as read what was announced up to the cursor; nil: no such form.
 	Read func(ctx context.Context, user string, groups []string, upto string) error
+	// SameOrigin says whether the request's Origin is the host it was sent to;
+	// false without one. nil compares the hosts as they are written.
+	SameOrigin func(r *http.Request) bool
 	// CSRF makes the token that goes into the session's forms, and CheckCSRF says
 	// whether it is one.
 	CSRF      func(session string) string

@@ -44,6 +44,7 @@ type inboxPage struct {
 
 	Gap    *gapWords
 	Notes  []string
+	First  bool     // nothing can be new yet
 	Since  []string // "2 new", "1 cleared"
 	Unread int
 	Counts []counter
@@ -117,7 +118,7 @@ func (o *Options) show(v Visitor, p place, l *listing) *inboxPage {
 	for _, r := range l.newest(o.Rows) {
 		pg.Rows = append(pg.Rows, o.showRow(r, now))
 	}
-	pg.Since = l.since()
+	pg.First, pg.Since = l.first || l.gap != nil && l.gap.Reason != inbox.GapCompacted, l.since()
 	pg.Title = title(l.counts)
 	return pg
 }

@@ -55,7 +55,7 @@ function userOf(token) {
 }
 
 const inbox = createInbox();
-let session = null; // { api, link, since }
+let session = null; // { token, api, link, since }
 const view = createView(inbox, { acknowledge });
 
 // failed tells why a command did nothing; a token that has ended ends more.
@@ -64,27 +64,31 @@ function failed(what, error) {
   else view.trouble(`${what}: ${error.message}.`);
 }
 
-async function acknowledge(row, button) {
-  button.disabled = true;
+// command does something for the user, unless he is gone when the answer comes.
+async function command(what, ask, take) {
+  const asked = session;
   try {
-    inbox.acked(await session.api.acknowledge(row.alarm.id));
-    view.changed();
+    const answer = await ask(asked);
+    if (session === asked) take(answer);
   } catch (error) {
-    button.disabled = false;
-    failed(`${row.alarm.type} on ${row.alarm.device} was not acknowledged`, error);
+    if (session === asked) failed(what, error);
   }
+  view.changed();
 }
 
-async function readAll() {
+async function acknowledge({ alarm }, button) {
+  button.disabled = true;
+  await command(`${alarm.type} on ${alarm.device} was not acknowledged`, ({ api }) => api.acknowledge(alarm.id), inbox.acked);
+  button.disabled = false;
+}
+
+function readAll() {
   const cursor = session.link.cursor();
   if (!cursor) return;
-  try {
-    inbox.setCounts(await session.api.readUpto(cursor));
+  command("Nothing was marked as read", ({ api }) => api.readUpto(cursor), (counts) => {
+    inbox.setCounts(counts);
     inbox.readAll();
-    view.changed();
-  } catch (error) {
-    failed("Nothing was marked as read", error);
-  }
+  });
 }
 
 // hear is what the link tells.
@@ -112,20 +116,32 @@ const hear = {
   state: (now) => view.state(now),
   refused(reason) {
     if (reason !== "superseded") leave(reason);
-    else view.state({ name: "superseded" });
+    else view.state({ name: "superseded" }); // until the user wants it back
   },
 };
 
+// connect begins at the cursor, null for all that is open, with the transport
+// that is chosen.
+function connect(cursor) {
+  const { token, api } = session;
+  session.link = createLink({ token, api, from: cursor, wanted: byId("transport").value, on: hear });
+}
+
+// takeBack connects again where another window has taken over.
+function takeBack() {
+  session.link.close();
+  connect(session.link.cursor());
+}
+
 function enter(token) {
   store.set(token);
-  const api = createApi(token);
-  session = { api, since: Date.now(), link: null };
+  session = { token, api: createApi(token), since: Date.now(), link: null };
   setText(byId("user"), userOf(token));
   for (const id of ["who", "tools", "inbox"]) show(byId(id), true);
   show(byId("login"), false);
   view.trouble("");
-  session.link = createLink({ token, api, on: hear });
   byId("transport").value = AUTOMATIC;
+  connect(null);
 }
 
 // leave forgets everything: the next token may be somebody else's.
@@ -149,7 +165,11 @@ function begin() {
   for (const { id, name } of [{ id: AUTOMATIC, name: "Automatic" }, ...TRANSPORTS]) {
     byId("transport").append(el("option", { value: id }, name));
   }
-  byId("transport").addEventListener("change", (event) => session.link.use(event.target.value));
+  byId("transport").addEventListener("change", (event) => {
+    if (session.link.closed()) takeBack();
+    else session.link.use(event.target.value);
+  });
+  byId("take-back").addEventListener("click", takeBack);
   byId("leave").addEventListener("click", () => leave(""));
   byId("read-all").addEventListener("click", readAll);
   byId("gap-close").addEventListener("click", () => show(byId("gap"), false));

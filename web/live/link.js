@@ -5,12 +5,13 @@ import { runLongPoll, runShortPoll } from "./poll.js";
 import { runWebSocket } from "./ws.js";
 import { Later, Refused, pause } from "./wire.js";
 
-// The transports, best first. Automatic goes down this list.
+// The transports, best first. Automatic goes down this list. says is how well the
+// page knows what is going on.
 export const TRANSPORTS = [
-  { id: "ws", name: "WebSocket", run: runWebSocket },
-  { id: "sse", name: "Events (SSE)", run: runEvents },
-  { id: "long-poll", name: "Long poll", run: runLongPoll },
-  { id: "short-poll", name: "Short poll", run: runShortPoll },
+  { id: "ws", name: "WebSocket", says: "Live", run: runWebSocket },
+  { id: "sse", name: "Events (SSE)", says: "Live", run: runEvents },
+  { id: "long-poll", name: "Long poll", says: "Live", run: runLongPoll },
+  { id: "short-poll", name: "Short poll", says: "Looking now and then", run: runShortPoll },
 ];
 export const AUTOMATIC = "auto";
 
@@ -19,11 +20,11 @@ const MOST_DELAY_MS = 30_000;
 // One that lived so long has worked: begin again with the best.
 const WORKED_MS = 60_000;
 
-// createLink runs until close. on hears of entries(list), counts(message),
+// createLink begins at the cursor from, or null, with the wanted transport, and
+// runs until close. on hears of entries(list), counts(message),
 // gap(gap), state({ name, transport, delay }) and refused(reason).
-export function createLink({ token, api, on }) {
-  let cursor = null;
-  let wanted = AUTOMATIC;
+export function createLink({ token, api, from, wanted, on }) {
+  let cursor = from;
   let at = 0; // in TRANSPORTS
   let turn = new AbortController(); // ends the present run, or the pause after it
   let waiting = false;
@@ -124,6 +125,7 @@ export function createLink({ token, api, on }) {
       again();
     },
     cursor: () => cursor,
+    closed: () => closed,
     close,
   };
 }

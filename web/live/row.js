@@ -35,9 +35,9 @@ function what(alarm) {
     alarm.qualifier ? " " : null,
     alarm.qualifier ? el("bdi", { class: "qualifier" }, alarm.qualifier) : null,
     " on ", el("bdi", { class: "device" }, alarm.device),
+    alarm.groups && alarm.groups.length ? el("span", { class: "groups" }, " for ", el("bdi", null, alarm.groups.join(", "))) : null,
     alarm.message ? el("p", { class: "text", dir: "auto" }, alarm.message) : null,
-    ...attributesOf(alarm),
-    alarm.groups && alarm.groups.length ? el("p", { class: "groups" }, "for ", el("bdi", null, alarm.groups.join(", "))) : null);
+    ...attributesOf(alarm));
 }
 
 function when(alarm) {

@@ -72,7 +72,7 @@ function title(counts) {
 
 function stateText({ name, transport, delay }) {
   switch (name) {
-    case "live": return `Live · ${transport.name}`;
+    case "live": return `${transport.says} · ${transport.name}`;
     case "waiting": return delay < 1500 ? "Reconnecting" : `Reconnecting in ${Math.round(delay / 1000)} s · ${transport.name}`;
     case "reconnecting": return `Reconnecting · ${transport.name}`;
     case "superseded": return "Taken over by another window";
@@ -114,6 +114,7 @@ export function createView(inbox, { acknowledge }) {
       begun = begun || now.name === "live";
       byId("status").dataset.state = now.name === "live" ? "live" : now.name === "superseded" ? "superseded" : "waiting";
       setText(byId("state"), stateText(now));
+      show(byId("take-back"), now.name === "superseded");
       this.changed();
     },
     gap(gap) {
