@@ -14,9 +14,11 @@ $(KEY):
 	@mkdir -p $(@D)
 	go run ./server/cmd/tocsin secret $@
 
+test: export PATH := $(PATH):/usr/sbin
 test: setup lint ## everything that must hold; CI runs this and nothing else
 	go vet ./...
 	go build ./...
+	node --test web/test/
 	go test -race -p 2 -timeout 15m $(if $(CI),-count=1) ./...
 
 bench: ## the benchmarks of all packages

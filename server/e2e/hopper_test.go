@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,11 +11,16 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"tocsin/server/client"
+	"tocsin/server/inbox"
 )
 
 // An entry as a client sees it.
@@ -27,8 +33,19 @@ type entry struct {
 		Device     string
 		Groups     []string
 		Message    string
+		Type       string
 		Occurrence int
 	}
+
+	// page is set for what a page showed in place of entries.
+	page *span
+}
+
+// A span is what one refresh of the page stands for: all that came up to a
+// sequence, as so many marked rows.
+type span struct {
+	upto  uint64
+	marks int
 }
 
 // A hopper reads one user's inbox over one transport after the other, cut off
@@ -89,8 +106,13 @@ func (h *hopper) run(ctx context.Context, stay time.Duration) {
 
 // stay reads over one transport until the context ends or the server does.
 func (h *hopper) stay(ctx context.Context, way string) error {
-	if way == "sse" {
+	switch way {
+	case "sse":
 		return h.sse(ctx)
+	case "ws":
+		return h.ws(ctx)
+	case "page":
+		return h.page(ctx)
 	}
 	for ctx.Err() == nil {
 		q := url.Values{"cursor": {h.place()}, "limit": {fmt.Sprint(1 + h.rng.IntN(60))}}
@@ -161,6 +183,91 @@ func (h *hopper) poll(ctx context.Context, q url.Values) (more bool, err error) 
 	h.got = append(h.got, page.Entries...)
 	h.cursor = page.Cursor
 	return page.More, nil
+}
+
+// ws reads frames; one that is cut off does not count.
+func (h *hopper) ws(ctx context.Context) error {
+	c, err := client.New(h.base, h.token)
+	if err != nil {
+		return err
+	}
+	s, err := c.Dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.Write(ctx, map[string]string{"op": "start", "cursor": h.place()}); err != nil {
+		return err
+	}
+	for {
+		text, err := s.Read(ctx)
+		if err != nil {
+			return err
+		}
+		var f struct {
+			Op, Cursor string
+			Entries    []entry
+			Gap        struct{ Reason string }
+		}
+		if err := json.Unmarshal(text, &f); err != nil {
+			h.complain(string(text))
+			return err
+		}
+		h.mu.Lock()
+		switch f.Op {
+		case "entries":
+			h.got, h.cursor = append(h.got, f.Entries...), f.Cursor
+		case "gap":
+			h.gaps = append(h.gaps, f.Gap.Reason)
+		}
+		h.mu.Unlock()
+	}
+}
+
+var (
+	nextPage  = regexp.MustCompile(`<meta http-equiv="refresh" content="[0-9]+; url=/inbox\?cursor=([^"]*)">`)
+	sinceLast = regexp.MustCompile(`Since the last refresh: ([^<]*)\.`)
+	number    = regexp.MustCompile(`[0-9]+`)
+)
+
+// page refreshes the page for people without script, as a browser would.
+func (h *hopper) page(ctx context.Context) error {
+	for ctx.Err() == nil {
+		resp, err := h.open(ctx, "/inbox?cursor="+url.QueryEscape(h.place()))
+		if err != nil {
+			return err
+		}
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			return err
+		}
+		m := nextPage.FindSubmatch(text)
+		if m == nil {
+			h.complain("a page without a refresh: " + string(text))
+			return nil
+		}
+		c, err := inbox.ParseCursor(string(m[1]))
+		if err != nil {
+			h.complain(err.Error())
+			return nil
+		}
+		s := &span{upto: c.Seq}
+		if since := sinceLast.FindSubmatch(text); since != nil {
+			for _, n := range number.FindAll(since[1], -1) {
+				k, _ := strconv.Atoi(string(n))
+				s.marks += k
+			}
+		}
+		h.mu.Lock()
+		if i := bytes.Index(text, []byte("<strong>Gap: ")); i >= 0 {
+			h.gaps = append(h.gaps, string(text[i:i+200]))
+		}
+		h.got, h.cursor = append(h.got, entry{page: s}), string(m[1])
+		h.mu.Unlock()
+		pause(ctx, 50*time.Millisecond)
+	}
+	return nil
 }
 
 func (h *hopper) sse(ctx context.Context) error {
@@ -241,19 +348,11 @@ func (h *hopper) check(all []entry) error {
 			want = append(want, e)
 		}
 	}
-	for i := range max(len(want), len(h.got)) {
-		switch {
-		case i >= len(want):
-			errs = append(errs, fmt.Errorf("entry %d, the %dth, is too many", h.got[i].Seq, i+1))
-		case i >= len(h.got):
-			errs = append(errs, fmt.Errorf("entry %d, the %dth of %d, is missing", want[i].Seq, i+1, len(want)))
-		case h.got[i].Seq != want[i].Seq || h.got[i].Alarm.ID != want[i].Alarm.ID || h.got[i].Alarm.Rev != want[i].Alarm.Rev:
-			errs = append(errs, fmt.Errorf("the %dth entry is %d, want %d", i+1, h.got[i].Seq, want[i].Seq))
-		default:
-			continue
-		}
-		break
+	left, err := match(want, h.got)
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("entry %d, and %d more of %d, are missing", left[0].Seq, len(left)-1, len(want))
 	}
+	errs = append(errs, err)
 	if len(h.gaps) > 0 {
 		errs = append(errs, fmt.Errorf("gaps: %v", h.gaps))
 	}
@@ -261,6 +360,30 @@ func (h *hopper) check(all []entry) error {
 		errs = append(errs, errors.New(odd))
 	}
 	return errors.Join(errs...)
+}
+
+// match takes off want what came, and says where the two part.
+func match(want, got []entry) (left []entry, err error) {
+	for i, g := range got {
+		if g.page != nil {
+			shown := map[string]bool{}
+			for ; len(want) > 0 && want[0].Seq <= g.page.upto; want = want[1:] {
+				shown[want[0].Alarm.Device+"/"+want[0].Alarm.Type] = true
+			}
+			if len(shown) != g.page.marks {
+				return want, fmt.Errorf("the page up to %d, the %dth reading, marks %d alarms, want %d", g.page.upto, i+1, g.page.marks, len(shown))
+			}
+			continue
+		}
+		switch {
+		case len(want) == 0:
+			return nil, fmt.Errorf("entry %d, the %dth reading, is too many", g.Seq, i+1)
+		case g.Seq != want[0].Seq || g.Alarm.ID != want[0].Alarm.ID || g.Alarm.Rev != want[0].Alarm.Rev:
+			return want, fmt.Errorf("the %dth reading is %d, want %d", i+1, g.Seq, want[0].Seq)
+		}
+		want = want[1:]
+	}
+	return want, nil
 }
 
 // everything reads the whole log's entries as one who sees all of them.
@@ -291,13 +414,14 @@ func settle(t *testing.T, hoppers []*hopper, all []entry) {
 	for time.Now().Before(deadline) {
 		ready := true
 		for _, h := range hoppers {
-			want := 0
+			last := uint64(0)
 			for _, e := range all {
 				if h.sees(e) {
-					want++
+					last = e.Seq
 				}
 			}
-			ready = ready && h.count() >= want
+			c, err := inbox.ParseCursor(h.place())
+			ready = ready && err == nil && c.Mode == inbox.Plain && c.Seq >= last
 		}
 		if ready {
 			return

@@ -88,7 +88,7 @@ func (s *Server) answerPage(c echo.Context, err error) error {
 func (s *Server) pageOptions() page.Options {
 	return page.Options{
 		View: s.o.View, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle, Delivered: s.html.Delivered,
-		CSRF: auth.CSRFToken, CheckCSRF: auth.CheckCSRF,
+		SameOrigin: auth.SameOrigin, CSRF: auth.CSRFToken, CheckCSRF: auth.CheckCSRF,
 		Ack: func(ctx context.Context, user string, groups []string, id, text string) error {
 			_, err := s.o.Alarms.Acknowledge(ctx, alarm.Command{User: user, Groups: groups, ID: id, Note: text})
 			return err

@@ -1,0 +1,193 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"tocsin/server/internal/streamtest"
+)
+
+// allWays are the five ways to read an inbox.
+var allWays = []string{"ws", "sse", "longpoll", "poll", "page"}
+
+// nginx runs a real nginx in front of the server, with docker/nginx.conf on
+// other ports, and returns its address.
+func nginx(t *testing.T, upstream string) string {
+	t.Helper()
+	conf, err := os.ReadFile("../../docker/nginx.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	dir := t.TempDir()
+	text := strings.NewReplacer("listen 127.0.0.1:8000", "listen "+address, "server 127.0.0.1:8080", "server "+upstream,
+		"/tmp/tocsin-nginx", filepath.Join(dir, "nginx"), "65536", "4096").Replace(string(conf))
+	if !strings.Contains(text, upstream) || !strings.Contains(text, address) {
+		t.Fatal("docker/nginx.conf has changed its addresses")
+	}
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("nginx", "-c", file, "-g", "daemon off;")
+	var out bytes.Buffer
+	cmd.Stderr = &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start nginx: %v", err)
+	}
+	t.Cleanup(func() {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // master and workers
+		cmd.Wait()
+	})
+	ctx, cancel := contextUntil(t, func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	defer cancel()
+	if <-ctx.Done(); context.Cause(ctx) == context.DeadlineExceeded {
+		t.Fatalf("nginx does not answer: %s", out.String())
+	}
+	return "http://" + address
+}
+
+// publish sends a stream in batches, each again with its ids until it has been
+// answered in full.
+func publish(ctx context.Context, s *server, lines []streamtest.Line, batch int, every time.Duration, sent func(n int)) error {
+	root := s.root()
+	for from := 0; from < len(lines); from += batch {
+		var body bytes.Buffer
+		for i, l := range lines[from:min(from+batch, len(lines))] {
+			text, err := json.Marshal(map[string]any{"id": fmt.Sprint(from + i + 1), "device": l.Device, "type": l.Type,
+				"severity": l.Severity, "state": l.State, "message": l.Message, "time": l.Time})
+			if err != nil {
+				return err
+			}
+			body.Write(append(text, '\n'))
+		}
+		for {
+			a, err := request(ctx, "POST", s.url()+"/v1/alarms", root, body.String(), "Content-Type", "application/x-ndjson")
+			if err == nil && a.status == 202 && !strings.Contains(a.body, `"rejected"`) {
+				break
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			pause(ctx, 20*time.Millisecond)
+		}
+		sent(min(from+batch, len(lines)))
+		pause(ctx, every)
+	}
+	return nil
+}
+
+// directoryOf is the import of a stream's devices.
+func directoryOf(lines []streamtest.Line) string {
+	var b strings.Builder
+	for _, l := range lines {
+		fmt.Fprintf(&b, "{\"device\":%q,\"groups\":[%q]}\n", l.Device, l.Group)
+	}
+	return b.String()
+}
+
+// Sixty readers hop between five ways at random while a flood comes in at 127
+// alarms a batch and the server is killed three times: everyone has exactly what
+// is his, direct and through nginx.
+func TestSixtyReadersHopBetweenFiveWays(t *testing.T) {
+	streams := streamtest.Streams(t)
+	stream := streams[0]
+	for _, s := range streams {
+		if s.Name == "microwave" {
+			stream = s
+		}
+	}
+	for _, through := range []string{"direct", "nginx"} {
+		t.Run(through, func(t *testing.T) {
+			s := newServer(t, "--device-time", "trust")
+			s.want(s.request("POST", "/v1/directory", s.root(), directoryOf(stream.Lines), "Content-Type", "application/x-ndjson"), 200)
+			base := s.url()
+			if through == "nginx" {
+				base = nginx(t, s.http)
+			}
+			hopAround(t, s, stream, base)
+		})
+	}
+}
+
+func hopAround(t *testing.T, s *server, stream streamtest.Stream, base string) {
+	groups := groupsOf(stream)
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel()
+	hoppers := make([]*hopper, 60)
+	for i := range hoppers {
+		mine := []string{groups[i%len(groups)]}
+		switch i % 10 {
+		case 0:
+			mine = []string{"*"}
+		case 1, 2, 3:
+			mine = append(mine, groups[(i*i+3)%len(groups)], groups[(i+7)%len(groups)])
+		}
+		h := newHopper(s, fmt.Sprint("user-", i), uint64(i), allWays, mine...)
+		h.base = base
+		h.begin(t)
+		hoppers[i] = h
+		all.Go(func() { h.run(ctx, time.Second) })
+	}
+	live := watch(t, s, base, groups[len(groups)-1])
+	var mu sync.Mutex
+	sent := 0
+	done := make(chan struct{})
+	var failed error
+	all.Go(func() {
+		defer close(done)
+		failed = publish(ctx, s, stream.Lines, 127, 200*time.Millisecond, func(n int) { mu.Lock(); sent = n; mu.Unlock() })
+	})
+	for _, part := range []float64{0.2, 0.45, 0.7} {
+		waitFor(ctx, done, func() bool { mu.Lock(); defer mu.Unlock(); return float64(sent) >= part*float64(len(stream.Lines)) })
+		s.kill()
+		s.start()
+	}
+	<-done
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	entries := everything(t, s)
+	if len(entries) != told(wanted(stream)) {
+		t.Errorf("%d entries are shown, want %d", len(entries), told(wanted(stream)))
+	}
+	settle(t, hoppers, entries)
+	live.check(t, s)
+	cancel()
+	all.Wait()
+	hops := map[string]int{}
+	for _, h := range hoppers {
+		if err := h.check(entries); err != nil {
+			t.Errorf("%s (%v): %v", h.user, h.groups, err)
+		}
+		for way, n := range h.hops {
+			hops[way] += n
+		}
+	}
+	t.Logf("%d entries, stays by way: %v", len(entries), hops)
+}
