@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"tocsin/server/inbox"
 )
@@ -33,7 +34,20 @@ func (e *Engine) Publish(ctx context.Context, publisher string, events []Event) 
 		b.add(i)
 	}
 	b.flush()
+	b.see(ctx)
 	return b.results
+}
+
+// sightTimeout bounds how long a publisher waits to see his own events. They are
+// stored by then; a view that lags longer than that keeps nobody waiting.
+const sightTimeout = 500 * time.Millisecond
+
+// see waits until this node's readers are served what the batch appended, so that
+// who publishes and then reads here finds it.
+func (b *batch) see(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, sightTimeout)
+	defer cancel()
+	_ = b.e.o.View.Wait(ctx, b.last)
 }
 
 // A batch is one call of Publish. Events of different alarms are appended
@@ -60,9 +74,7 @@ func (b *batch) add(i int) {
 	subject := inbox.AlarmSubject(ev.Device, ev.Type, ev.Qualifier)
 	if b.under[subject] {
 		b.flush()
-		// The view is a moment behind the log; without it the next decision would
-		// lose its race and ask the leader.
-		_ = b.e.o.View.Wait(b.ctx, b.last)
+		b.see(b.ctx) // else the next decision would lose its race and ask the leader
 	}
 	p, err := b.e.fromView(b.ctx, subject)
 	if err != nil {

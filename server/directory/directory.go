@@ -117,15 +117,15 @@ func (d *Directory) put(ctx context.Context, lines []line) (changed int, err err
 			}
 		}
 	}
-	var todo []inbox.Proposal
+	var changes []inbox.Proposal
 	for _, l := range lines {
 		p := d.proposals(l)
 		if len(p) > 0 {
 			changed++
 		}
-		todo = append(todo, p...)
+		changes = append(changes, p...)
 	}
-	last, err := d.append(ctx, todo)
+	last, err := d.append(ctx, changes)
 	if err != nil {
 		return 0, fmt.Errorf("change the directory: %w", err)
 	}
@@ -141,19 +141,19 @@ func (d *Directory) proposals(l line) []inbox.Proposal {
 		}
 		return []inbox.Proposal{d.proposal(inbox.Entry{Subject: inbox.DeviceSubject(l.Device), Groups: groups})}
 	}
-	var todo []inbox.Proposal
+	var changes []inbox.Proposal
 	now, want := d.o.View.UserGroups(l.User), inbox.SortGroups(l.Groups)
 	for _, g := range now {
 		if !slices.Contains(want, g) {
-			todo = append(todo, d.proposal(inbox.Entry{Subject: inbox.MemberSubject(g, l.User)}))
+			changes = append(changes, d.proposal(inbox.Entry{Subject: inbox.MemberSubject(g, l.User)}))
 		}
 	}
 	for _, g := range want {
 		if !slices.Contains(now, g) {
-			todo = append(todo, d.proposal(inbox.Entry{Subject: inbox.MemberSubject(g, l.User), Active: true}))
+			changes = append(changes, d.proposal(inbox.Entry{Subject: inbox.MemberSubject(g, l.User), Active: true}))
 		}
 	}
-	return todo
+	return changes
 }
 
 func (d *Directory) proposal(e inbox.Entry) inbox.Proposal {
@@ -163,13 +163,13 @@ func (d *Directory) proposal(e inbox.Entry) inbox.Proposal {
 
 // append stores the proposals, and returns the last sequence. A proposal that
 // lost a race is sent again on top of the winner: the last writer decides.
-func (d *Directory) append(ctx context.Context, todo []inbox.Proposal) (last uint64, err error) {
-	for len(todo) > 0 {
+func (d *Directory) append(ctx context.Context, changes []inbox.Proposal) (last uint64, err error) {
+	for len(changes) > 0 {
 		var lost []inbox.Proposal
-		for i, r := range d.o.Log.Append(ctx, todo...) {
+		for i, r := range d.o.Log.Append(ctx, changes...) {
 			switch {
 			case errors.Is(r.Err, inbox.ErrConflict):
-				p := todo[i]
+				p := changes[i]
 				m, err := d.o.Log.Newest(ctx, p.Subject)
 				if err != nil && !errors.Is(err, inbox.ErrNotFound) {
 					return 0, err
@@ -181,7 +181,7 @@ func (d *Directory) append(ctx context.Context, todo []inbox.Proposal) (last uin
 			}
 			last = max(last, r.Seq)
 		}
-		todo = lost
+		changes = lost
 	}
 	return last, nil
 }

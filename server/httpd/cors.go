@@ -1,12 +1,11 @@
 package httpd
 
 import (
-	"fmt"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"tocsin/transports"
 )
 
 // What pages of allowed origins may send and read beyond what they always may.
@@ -15,22 +14,6 @@ const (
 	allowHeaders  = "Authorization, Content-Type, Last-Event-ID, If-None-Match, If-Match, Prefer, Idempotency-Key, X-Request-Id"
 	exposeHeaders = "ETag, Retry-After, Preference-Applied, X-Request-Id"
 )
-
-const anyOrigin = "*"
-
-// parseOrigins checks the configured origins.
-func parseOrigins(list []string) (map[string]bool, error) {
-	origins := map[string]bool{}
-	for _, o := range list {
-		u, err := url.Parse(o)
-		whole := err == nil && u.Scheme != "" && u.Host != "" && u.Path == "" && u.RawQuery == "" && u.User == nil
-		if o != anyOrigin && !whole {
-			return nil, fmt.Errorf("httpd: origin %q: want https://host[:port] or *", o)
-		}
-		origins[strings.ToLower(o)] = true
-	}
-	return origins, nil
-}
 
 // cors keeps pages of other origins out, except those that are configured. What
 // only reads is answered all the same, but without the headers by which a
@@ -46,12 +29,12 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 		h := c.Response().Header()
 		h.Add("Vary", "Origin")
 		switch {
-		case s.origins[strings.ToLower(origin)]:
+		case s.origins.Named(origin):
 			h.Set("Access-Control-Allow-Origin", origin)
 			h.Set("Access-Control-Allow-Credentials", "true")
-		case s.origins[anyOrigin]:
-			h.Set("Access-Control-Allow-Origin", anyOrigin)
-		case sameOrigin(r, origin):
+		case s.origins[transports.AnyOrigin]:
+			h.Set("Access-Control-Allow-Origin", transports.AnyOrigin)
+		case transports.SameHost(r, origin):
 			return next(c)
 		case preflight || r.Method != http.MethodGet && r.Method != http.MethodHead:
 			return errOrigin
@@ -67,11 +50,4 @@ func (s *Server) cors(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Access-Control-Expose-Headers", exposeHeaders)
 		return next(c)
 	}
-}
-
-// sameOrigin compares hosts only: behind a proxy that ends TLS the server does
-// not know the scheme that its pages see.
-func sameOrigin(r *http.Request, origin string) bool {
-	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }

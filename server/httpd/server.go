@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"tocsin/server/metrics"
+	"tocsin/transports"
 	"tocsin/transports/carrier/ws"
 	"tocsin/transports/native"
 )
@@ -35,7 +36,7 @@ type Server struct {
 	poll          *metrics.Transport
 	ws            *metrics.Transport
 	html          *metrics.Transport
-	origins       map[string]bool
+	origins       transports.Origins
 }
 
 // New returns a Server that listens nowhere yet.
@@ -45,7 +46,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{o: o.withDefaults()}
 	var err error
-	if s.origins, err = parseOrigins(s.o.Origins); err != nil {
+	if s.origins, err = transports.ParseOrigins(s.o.Origins); err != nil {
 		return nil, err
 	}
 	if s.carrier, err = s.newCarrier(); err != nil {

@@ -27,6 +27,7 @@ func (r *Reader) look(limit int) (b Batch, wait bool) {
 	r.found = r.found[:0]
 	r.begin(s)
 	before := r.pos
+	r.before.pos, r.before.seen, r.before.given = r.pos, r.seen, r.given
 	if b.Gap, wait = r.check(s); wait {
 		return Batch{}, true
 	}

@@ -36,7 +36,7 @@ func (g *Gap) AppendJSON(b []byte) []byte {
 	b = append(b, `{"reason":"`...)
 	b = append(b, g.Reason...)
 	b = append(b, `","from":`...)
-	b = strconv.AppendQuote(b, g.From) // a cursor needs no escapes
+	b = AppendString(b, g.From)
 	b = append(b, `,"lost":null,"repair":"`...)
 	b = append(b, repair...)
 	return append(b, `"}`...)
@@ -133,6 +133,14 @@ type Reader struct {
 	seen  uint64 // in Plain mode: everything up to here has been looked at
 	asked bool   // the log's leader was asked, as pos was above the head
 
+	// before is the place that the last look began from: one whose bodies could
+	// not be read leaves the reader there.
+	before struct {
+		pos   Cursor
+		seen  uint64
+		given string
+	}
+
 	gen, version uint64
 	m            *membership
 	counts       Counts
@@ -185,6 +193,7 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 		b, _ = r.look(limit)
 	}
 	if err := r.fetch(ctx, &b); err != nil {
+		r.pos, r.seen, r.given = r.before.pos, r.before.seen, r.before.given
 		return Batch{}, err
 	}
 	return b, nil

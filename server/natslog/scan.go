@@ -1,6 +1,7 @@
 package natslog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -242,8 +243,9 @@ func (s *scan) give(m jetstream.Msg) error {
 		return fmt.Errorf("message %d came after %d", seq, s.last)
 	}
 	s.last = seq
+	// Cloned, because the view keeps the data, and with it would keep the header.
 	if seq >= s.want.From && (s.end == 0 || seq <= s.end) {
-		if err := s.each(inbox.Message{Seq: seq, Subject: m.Subject(), Data: m.Data()}); err != nil {
+		if err := s.each(inbox.Message{Seq: seq, Subject: m.Subject(), Data: bytes.Clone(m.Data())}); err != nil {
 			return eachError{err}
 		}
 	}

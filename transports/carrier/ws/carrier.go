@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/olahol/melody"
+
+	"tocsin/transports"
 )
 
 // Close codes of the carrier itself: two of RFC 6455 and one of
@@ -77,7 +79,7 @@ type Conversation interface {
 // goroutines at once.
 type Carrier struct {
 	o       Options
-	origins map[string]bool
+	origins transports.Origins
 	m       *melody.Melody
 	closed  atomic.Bool
 }
@@ -96,7 +98,7 @@ const (
 func New(o Options) (*Carrier, error) {
 	c := &Carrier{o: o.withDefaults(), m: melody.New()}
 	var err error
-	if c.origins, err = parseOrigins(o.Origins); err != nil {
+	if c.origins, err = transports.ParseOrigins(o.Origins); err != nil {
 		return nil, err
 	}
 	u := c.m.Upgrader

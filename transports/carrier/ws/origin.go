@@ -2,13 +2,13 @@ package ws
 
 import (
 	"bufio"
-	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/gorilla/websocket"
+
+	"tocsin/transports"
 )
 
 // A HandshakeError is a request that is not taken. Nothing has been answered.
@@ -21,37 +21,13 @@ type HandshakeError struct {
 
 func (e *HandshakeError) Error() string { return e.Reason }
 
-const anyOrigin = "*"
-
-func parseOrigins(list []string) (map[string]bool, error) {
-	origins := map[string]bool{}
-	for _, o := range list {
-		u, err := url.Parse(o)
-		whole := err == nil && u.Scheme != "" && u.Host != "" && u.Path == "" && u.RawQuery == "" && u.User == nil
-		if o != anyOrigin && !whole {
-			return nil, fmt.Errorf("ws: origin %q: want https://host[:port] or *", o)
-		}
-		origins[strings.ToLower(o)] = true
-	}
-	return origins, nil
-}
-
-// allows says whether a page of the request's origin may connect. Only hosts are
-// compared with the server's own: behind a proxy that ends TLS it does not know
-// the scheme that its pages see.
+// allows says whether a page of the request's origin may connect.
 func (c *Carrier) allows(r *http.Request) bool {
 	values := r.Header.Values("Origin")
-	if len(values) == 0 || c.origins[anyOrigin] {
+	if len(values) == 0 || c.origins[transports.AnyOrigin] {
 		return true
 	}
-	if len(values) > 1 {
-		return false
-	}
-	if c.origins[strings.ToLower(values[0])] {
-		return true
-	}
-	u, err := url.Parse(values[0])
-	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+	return len(values) == 1 && (c.origins.Named(values[0]) || transports.SameHost(r, values[0]))
 }
 
 // An upgrade is the ResponseWriter of a handshake: it gives the connection a
