@@ -21,6 +21,17 @@ import (
 // allWays are the five ways to read an inbox.
 var allWays = []string{"ws", "sse", "longpoll", "poll", "page"}
 
+// freeAddress is an address of the loopback interface where nobody listens now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
 // nginx runs a real nginx in front of the server, with docker/nginx.conf on
 // other ports, and returns its address.
 func nginx(t *testing.T, upstream string) string {
@@ -29,12 +40,7 @@ func nginx(t *testing.T, upstream string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := freeAddress(t)
 	dir := t.TempDir()
 	text := strings.NewReplacer("listen 127.0.0.1:8000", "listen "+address, "server 127.0.0.1:8080", "server "+upstream,
 		"/tmp/tocsin-nginx", filepath.Join(dir, "nginx"), "65536", "4096").Replace(string(conf))

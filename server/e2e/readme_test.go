@@ -51,9 +51,10 @@ func TestReadmeRunsAsWritten(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
+	public := freeAddress(t)
 	cmd := exec.CommandContext(ctx, "bash", "-c", script.String())
 	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "TOCSIN_HTTP=127.0.0.1:18080", "TOCSIN_OPS=127.0.0.1:18081", "TOCSIN_URL=http://127.0.0.1:18080")
+	cmd.Env = append(os.Environ(), "TOCSIN_HTTP="+public, "TOCSIN_OPS="+freeAddress(t), "TOCSIN_URL=http://"+public)
 	// A process group of its own, so that what the lines leave running ends too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
