@@ -115,7 +115,8 @@ func (b *batch) send(ctx context.Context, pending []int) (again, beaten []int) {
 // A replicated stream looks at the id first, but a stream of one replica makes
 // the compare-and-set first, so that a retry of an event whose subject has moved
 // on, by that very event for instance, is told of a conflict. The id is then
-// asked for by itself, with a message that cannot be stored: the engine compares
+// asked for by itself (docs/decisions/0011), with a message that cannot be
+// stored: the engine compares
 // Nats-Expected-Last-Msg-Id after it has looked for the id, and no message bears
 // the one expected here.
 func (b *batch) recognize(ctx context.Context, beaten []int) {

@@ -31,8 +31,8 @@ type bucketConfig struct {
 //
 // Reads are answered by the leader, so that what one node has just stored is
 // seen by the next. All the same a deposed leader's answer may be old: what is
-// decided is decided by a write that names the revision it replaces (design
-// decision 3).
+// decided is decided by a write that names the revision it replaces
+// (docs/decisions/0002).
 type Bucket struct {
 	log    *Log
 	kv     jetstream.KeyValue

@@ -161,8 +161,8 @@ func (l *Log) open(ctx context.Context) error {
 
 // ensureStream makes the stream, or brings an older one up to the options.
 // There is no limit of age or count: the worker alone decides what goes
-// (decision 11). Direct reads are off, else a client may read a replica that
-// lags, and decide on what it reads (decision 3).
+// (docs/architecture.md §9). Direct reads are off, else a client may read a
+// replica that lags, and decide on what it reads (docs/decisions/0002).
 func (l *Log) ensureStream(ctx context.Context) (jetstream.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
