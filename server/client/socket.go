@@ -20,6 +20,7 @@ type Socket struct{ conn *websocket.Conn }
 func (c *Client) Dial(ctx context.Context) (*Socket, error) {
 	header := http.Header{}
 	c.authorize(header)
+	//nolint:bodyclose // the library leaves nothing to close
 	conn, resp, err := websocket.Dial(ctx, c.address("/v1/inbox/ws", nil), &websocket.DialOptions{
 		HTTPClient: c.http, HTTPHeader: header, Subprotocols: []string{"tocsin.v1.json"},
 	})
