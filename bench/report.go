@@ -86,7 +86,7 @@ func (r *report) add(name, unit string, values ...float64) {
 		f.Rounds = values
 	}
 	r.Figures = append(r.Figures, f)
-	fmt.Fprintf(r.out, "  %-52s %10s %-9s %s\n", name, number(f.Value), unit, rounds(f.Rounds))
+	fmt.Fprintf(r.out, "  %-64s %10s %-9s %s\n", name, number(f.Value), unit, rounds(f.Rounds))
 }
 
 func rounds(values []float64) string {
