@@ -41,42 +41,64 @@ func (b *bench) burstOver(ctx context.Context, kind transport) error {
 			return err
 		}
 		there = readers
-		if err := b.burst(ctx, s, r, publisher, kind, i+1, readers); err != nil {
+		if err := b.bursts(ctx, s, r, publisher, kind, i, readers); err != nil {
 			return fmt.Errorf("%d readers: %w", readers, err)
 		}
 	}
 	return nil
 }
 
-// burst measures one batch.
-func (b *bench) burst(ctx context.Context, s *server, r *readers, publisher *client, kind transport, rung, readers int) error {
-	r.begin(rung)
-	cpu, err := s.cpu()
-	if err != nil {
-		return err
+// A burst is what one batch came to.
+type burst struct{ answered, middle, all, used time.Duration }
+
+// bursts publishes a few batches, one when the last has reached everybody.
+func (b *bench) bursts(ctx context.Context, s *server, r *readers, publisher *client, kind transport, step, readers int) error {
+	var delivered, answered, middle, all, used []float64
+	rounds := pick(b, 1, 3)
+	want := float64(readers * burstEvents)
+	for round := range rounds {
+		one, err := oneBurst(ctx, s, r, publisher, step*rounds+round+1, readers)
+		if err != nil {
+			return err
+		}
+		delivered = append(delivered, want/one.all.Seconds())
+		answered = append(answered, one.answered.Seconds()*1000)
+		middle = append(middle, one.middle.Seconds()*1000)
+		all = append(all, one.all.Seconds()*1000)
+		used = append(used, one.used.Seconds()*1e6/want)
 	}
-	begin := time.Now()
-	if err := publisher.publish(alarms("burst", rung, time.Since(r.began)), burstEvents); err != nil {
-		return err
-	}
-	answered := time.Since(begin)
-	want := readers * burstEvents
-	late := r.await(ctx, burstTimeout, func() bool { return r.count() >= want })
-	all := time.Since(begin)
-	used, err := s.cpu()
-	if err = errors.Join(late, err, r.each(readers, burstEvents)); err != nil {
-		return fmt.Errorf("%d events were delivered of %d: %w", r.count(), want, err)
-	}
-	used -= cpu
 	name := func(what string) string {
 		return fmt.Sprintf("%s, %d alarms to %d readers: %s", kind, burstEvents, readers, what)
 	}
-	b.add(name("delivered"), "events/s", float64(want)/all.Seconds())
-	b.add(name("publish to answer"), "ms", answered.Seconds()*1000)
-	b.add(name("publish to receive, p50"), "ms", float64(r.latencies().ValueAtQuantile(50))/1000)
-	b.add(name("the last one came after"), "ms", all.Seconds()*1000)
-	b.add(name("server, a delivery"), "µs", float64(used.Microseconds())/float64(want))
+	b.add(name("delivered"), "events/s", delivered...)
+	b.add(name("publish to answer"), "ms", answered...)
+	b.add(name("publish to receive, p50"), "ms", middle...)
+	b.add(name("the last one came after"), "ms", all...)
+	b.add(name("server, a delivery"), "µs", used...)
 	return nil
+}
+
+// oneBurst publishes one batch and waits until each reader has all of it.
+func oneBurst(ctx context.Context, s *server, r *readers, publisher *client, rung, readers int) (o burst, err error) {
+	r.begin(rung)
+	cpu, err := s.cpu()
+	if err != nil {
+		return o, err
+	}
+	begin := time.Now()
+	if err := publisher.publish(alarms("burst", rung, time.Since(r.began)), burstEvents); err != nil {
+		return o, err
+	}
+	o.answered = time.Since(begin)
+	late := r.await(ctx, burstTimeout, func() bool { return r.count() >= readers*burstEvents })
+	o.all = time.Since(begin)
+	used, err := s.cpu()
+	if err = errors.Join(late, err, r.each(readers, burstEvents)); err != nil {
+		return o, fmt.Errorf("%d events were delivered of %d: %w", r.count(), readers*burstEvents, err)
+	}
+	o.used = used - cpu
+	o.middle = time.Duration(r.latencies().ValueAtQuantile(50)) * time.Microsecond
+	return o, nil
 }
 
 // alarms is a batch of burstEvents, due at the same time.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -64,7 +65,8 @@ func (c *client) publish(lines []byte, events int) error {
 		return err
 	}
 	c.body.Reset()
-	if _, err := c.body.ReadFrom(answer.Body); err != nil {
+	_, err = c.body.ReadFrom(answer.Body)
+	if err = errors.Join(err, answer.Body.Close()); err != nil {
 		return err
 	}
 	if n := bytes.Count(c.body.Bytes(), raised); answer.StatusCode != http.StatusAccepted || n != events {

@@ -126,7 +126,7 @@ func (b *bench) rung(ctx context.Context, s *server, r *readers, kind transport,
 		return errors.Join(late, fmt.Errorf("%d events were delivered of %d", got, want))
 	}
 	if p.refused > 0 {
-		fmt.Fprintln(b.out, "  more than this machine carries:", p.err)
+		b.say("  more than this machine carries: %v\n", p.err)
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		if !slices.Contains(wanted, p.name) {
 			continue
 		}
-		fmt.Fprintf(out, "\n%s: %s\n", p.name, p.about)
+		b.say("\n%s: %s\n", p.name, p.about)
 		b.part = p.name
 		if err := p.run(ctx, b); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
