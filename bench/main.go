@@ -3,7 +3,7 @@
 // costs. It builds the real binary and runs it as a process of its own, on the
 // loopback, with a data directory that is gone afterwards.
 //
-//	go run ./bench                  all parts, about eight minutes
+//	go run ./bench                  all parts, about four minutes
 //	go run ./bench -short           the same with small numbers, to see it work
 //	go run ./bench -only store,load
 //
