@@ -21,8 +21,9 @@ test: setup lint ## everything that must hold; CI runs this and nothing else
 	node --test web/test/
 	go test -race -p 2 -timeout 15m $(if $(CI),-count=1) ./...
 
-bench: ## the benchmarks of all packages
+bench: ## the benchmarks of all packages, then the whole server's
 	go test -run '^$$' -bench . -benchmem -p 1 ./...
+	go run ./bench
 
 fmt: ## format the Go code
 	gofmt -w .

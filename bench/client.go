@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -63,7 +65,8 @@ func (c *client) publish(lines []byte, events int) error {
 		return err
 	}
 	c.body.Reset()
-	if _, err := c.body.ReadFrom(answer.Body); err != nil {
+	_, err = c.body.ReadFrom(answer.Body)
+	if err = errors.Join(err, answer.Body.Close()); err != nil {
 		return err
 	}
 	if n := bytes.Count(c.body.Bytes(), raised); answer.StatusCode != http.StatusAccepted || n != events {
@@ -95,33 +98,77 @@ func (s *server) verify(ctx context.Context, published int) error {
 // open asks the server for its counters, as somebody who sees everything: how
 // many alarms are active or unacknowledged.
 func (s *server) open(ctx context.Context) (int, error) {
-	token, err := s.token("chief", "*", "inbox")
-	if err != nil {
-		return 0, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+"/v1/inbox?snapshot=active&limit=1", nil)
-	if err != nil {
-		return 0, err
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return 0, err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err != nil {
-		return 0, err
-	}
 	var page struct{ Active map[string]int }
-	if err := json.Unmarshal(text, &page); err != nil || answer.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("read the counters: %s %.500s", answer.Status, text)
+	if err := s.poll(ctx, "chief", "*", "snapshot=active&limit=1", &page); err != nil {
+		return 0, fmt.Errorf("read the counters: %w", err)
 	}
 	n := 0
 	for _, of := range page.Active {
 		n += of
 	}
 	return n, nil
+}
+
+// cursor is where a reader of the group is who has seen everything.
+func (s *server) cursor(ctx context.Context) (string, error) {
+	var page struct{ Cursor string }
+	if err := s.poll(ctx, "reader-0", group, "cursor=latest", &page); err != nil {
+		return "", fmt.Errorf("read the cursor: %w", err)
+	}
+	return page.Cursor, nil
+}
+
+// poll asks for a page of somebody's inbox.
+func (s *server) poll(ctx context.Context, user, groups, query string, page any) error {
+	token, err := s.token(user, groups, "inbox")
+	if err != nil {
+		return err
+	}
+	text, err := get(ctx, "http://"+s.addr+"/v1/inbox?"+query, token)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, page)
+}
+
+// awaitPolls waits until the server holds as many polls.
+func (s *server) awaitPolls(ctx context.Context, n int) error {
+	const gauge = `tocsin_connections{transport="poll"} `
+	for end := time.Now().Add(requestTimeout); ; time.Sleep(20 * time.Millisecond) {
+		text, err := get(ctx, "http://"+s.ops+"/metrics", "")
+		if err != nil {
+			return err
+		}
+		_, value, _ := strings.Cut(string(text), gauge)
+		value, _, _ = strings.Cut(value, "\n")
+		if held, err := strconv.ParseFloat(value, 64); err == nil && int(held) == n {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("the server holds %q polls of %d", value, n)
+		}
+	}
+}
+
+// get asks for something small.
+func get(ctx context.Context, address, token string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s %.500s", answer.Status, text)
+	}
+	return text, err
 }

@@ -20,52 +20,76 @@ const drainTimeout = 20 * time.Second
 
 // measureFanout publishes at fixed rates to a group of readers. The publisher
 // waits for nobody, and an alarm's time runs from when it was due, so
-// that a server that falls behind cannot hide it. With two cores or more the
-// server has the first for itself and the load the second.
+// that a server that falls behind cannot hide it.
 func measureFanout(ctx context.Context, b *bench) error {
-	readers := pick(b, 50, 1000)
-	serverCore, loadCore := -1, -1
-	if runtime.NumCPU() > 1 {
-		serverCore, loadCore = 0, 1
+	for _, kind := range []transport{overSSE, overWS} {
+		if err := b.fanoutOver(ctx, kind); err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
 	}
-	s, err := b.startServer(ctx, serverCore)
+	return nil
+}
+
+func (b *bench) fanoutOver(ctx context.Context, kind transport) error {
+	readers := pick(b, 50, 1000)
+	s, r, leave, err := b.stage(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.stop() }()
-	if loadCore >= 0 {
-		restore, err := moveTo(loadCore)
-		if err != nil {
-			return err
-		}
-		defer restore()
-	}
+	defer leave()
 	before, err := s.memory()
 	if err != nil {
 		return err
 	}
-	r, err := openReaders(ctx, s, readers, loadCore)
-	if err != nil {
+	if err := r.join(ctx, s, crowd{kind: kind, to: readers, ahead: 50}); err != nil {
 		return err
 	}
-	defer func() { _ = r.close() }()
 	after, err := s.memory()
 	if err != nil {
 		return err
 	}
-	b.add("server alone", "MiB", float64(before)/(1<<20))
-	b.add(fmt.Sprintf("a stream, of %d", readers), "KiB", float64(after-before)/1024/float64(readers))
+	b.add(fmt.Sprintf("%s, the server alone", kind), "MiB", float64(before)/(1<<20))
+	b.add(fmt.Sprintf("%s, a stream, of %d", kind, readers), "KiB", float64(after-before)/1024/float64(readers))
 	for rung, rate := range pick(b, []int{5, 50}, []int{5, 50, 100, 200, 500}) {
-		if err := b.rung(ctx, s, r, rung+1, rate, readers); err != nil {
+		if err := b.rung(ctx, s, r, kind, rung+1, rate, readers); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// stage starts a server and the readers' thread. With two cores or more the
+// server has the first for itself and the load the second.
+func (b *bench) stage(ctx context.Context) (*server, *readers, func(), error) {
+	serverCore, loadCore := -1, -1
+	if runtime.NumCPU() > 1 {
+		serverCore, loadCore = 0, 1
+	}
+	s, err := b.startServer(ctx, serverCore)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	restore := func() {}
+	if loadCore >= 0 {
+		restore, err = moveTo(loadCore)
+	}
+	var r *readers
+	if err == nil {
+		r, err = newReaders(loadCore)
+	}
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, s.stop())
+	}
+	return s, r, func() {
+		_ = r.close()
+		restore()
+		_ = s.stop()
+	}, nil
+}
+
 // rung measures at one rate.
-func (b *bench) rung(ctx context.Context, s *server, r *readers, rung, rate, readers int) error {
-	span := pick(b, time.Second, 10*time.Second)
+func (b *bench) rung(ctx context.Context, s *server, r *readers, kind transport, rung, rate, readers int) error {
+	span := pick(b, time.Second, 5*time.Second)
 	r.begin(rung)
 	cpu, err := s.cpu()
 	if err != nil {
@@ -87,7 +111,7 @@ func (b *bench) rung(ctx context.Context, s *server, r *readers, rung, rate, rea
 	}
 	used -= cpu
 	got := r.count()
-	name := func(what string) string { return fmt.Sprintf("%d/s to %d readers: %s", rate, readers, what) }
+	name := func(what string) string { return fmt.Sprintf("%s, %d/s to %d readers: %s", kind, rate, readers, what) }
 	b.add(name("published"), "alarms/s", float64(stored)/sent.Seconds())
 	if p.refused > 0 {
 		b.add(name("not published"), "alarms", float64(p.refused))
@@ -102,7 +126,7 @@ func (b *bench) rung(ctx context.Context, s *server, r *readers, rung, rate, rea
 		return errors.Join(late, fmt.Errorf("%d events were delivered of %d", got, want))
 	}
 	if p.refused > 0 {
-		fmt.Fprintln(b.out, "  more than this machine carries:", p.err)
+		b.say("  more than this machine carries: %v\n", p.err)
 	}
 	return nil
 }

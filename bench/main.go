@@ -3,7 +3,7 @@
 // costs. It builds the real binary and runs it as a process of its own, on the
 // loopback, with a data directory that is gone afterwards.
 //
-//	go run ./bench                  all parts, about five minutes
+//	go run ./bench                  all parts, about four minutes
 //	go run ./bench -short           the same with small numbers, to see it work
 //	go run ./bench -only store,load
 //
@@ -37,7 +37,10 @@ type part struct {
 var parts = []part{
 	{"store", "appends of the engine and alarms through HTTP in batches, in turns", measureStore},
 	{"single", "one alarm a request over kept-alive connections", measureSingle},
-	{"fanout", "from a publisher's request to the readers of a group over SSE", measureFanout},
+	{"fanout", "from a publisher's request to the readers of a group, over SSE and WebSockets", measureFanout},
+	{"burst", "one batch of alarms to many readers at once", measureBurst},
+	{"idle", "what a reader costs while nothing happens", measureIdle},
+	{"catchup", "many readers connect that were away for a while", measureCatchUp},
 	{"load", "the view of a log: time to load and memory an alarm", measureLoad},
 }
 
@@ -83,7 +86,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		if !slices.Contains(wanted, p.name) {
 			continue
 		}
-		fmt.Fprintf(out, "\n%s: %s\n", p.name, p.about)
+		b.say("\n%s: %s\n", p.name, p.about)
 		b.part = p.name
 		if err := p.run(ctx, b); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)

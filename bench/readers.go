@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"runtime"
 	"strconv"
@@ -16,21 +18,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readers are many SSE clients in one thread: it waits for all sockets at once
-// and only looks for the mark that every alarm carries, so that the load does not
+// readers are many clients in one thread: it waits for all sockets at once and
+// only looks for the mark that every alarm carries, so that the load does not
 // take the processor from what it measures.
 type readers struct {
-	began time.Time
-	poll  int // the epoll's descriptor
-	rest  map[int32][]byte
-	buf   []byte
+	began   time.Time
+	poll    int // the epoll's descriptor
+	buf     []byte
+	scratch []byte // what was kept of a stream, and what has come
 
 	greeted, lost atomic.Int64 // streams that said hello, and that ended
 
 	mu        sync.Mutex
+	streams   map[int32]*stream
 	rung      int
 	delivered int
 	took      *hdrhistogram.Histogram
+	why       error // the first stream that was lost
 
 	stopped atomic.Bool
 	done    chan error
@@ -44,55 +48,95 @@ func mark(rung int, due time.Duration) string {
 	return fmt.Sprintf("sent@%d.%d;", rung, due.Nanoseconds())
 }
 
-// openReaders connects as many users of the group, each with a stream.
-func openReaders(ctx context.Context, s *server, n, core int) (*readers, error) {
-	addr, err := netip.ParseAddrPort(s.addr)
-	if err != nil {
-		return nil, err
-	}
-	if err := allowFiles(uint64(n) + 8192); err != nil {
-		return nil, err
-	}
-	r := &readers{began: time.Now(), rest: map[int32][]byte{}, buf: make([]byte, 256<<10), took: newHistogram(), done: make(chan error, 1)}
+// newReaders starts the thread; there are no streams yet.
+func newReaders(core int) (*readers, error) {
+	r := &readers{began: time.Now(), streams: map[int32]*stream{}, buf: make([]byte, 256<<10), took: newHistogram(), done: make(chan error, 1)}
+	var err error
 	if r.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("make an epoll: %w", err)
 	}
 	// Ends with close.
 	go func() { r.done <- r.run(core) }()
-	for i := range n {
-		token, err := s.token(fmt.Sprint("reader-", i), group, "inbox")
-		if err == nil {
-			err = r.connect(addr, token)
-		}
-		if err == nil && i%50 == 49 {
-			err = r.await(ctx, startTimeout, func() bool { return int(r.greeted.Load()) > i })
-		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("connect reader %d: %w", i, err), r.close())
-		}
-	}
-	return r, r.await(ctx, startTimeout, func() bool { return int(r.greeted.Load()) == n })
+	return r, nil
 }
 
-func (r *readers) connect(to netip.AddrPort, token string) error {
+// A crowd is who connects: users of the group with numbers of their own, all of
+// the same kind.
+type crowd struct {
+	kind     transport
+	from, to int    // the users' numbers
+	cursor   string // where they begin; "" is behind the newest entry
+	ahead    int    // how many may be connected that nobody has greeted yet
+}
+
+// requests are made beforehand where the time of connecting counts: signing the
+// tokens costs the load more than connecting does.
+func (c crowd) requests(s *server) ([][]byte, error) {
+	if err := allowFiles(uint64(c.to) + 8192); err != nil {
+		return nil, err
+	}
+	all := make([][]byte, 0, c.to-c.from)
+	for i := c.from; i < c.to; i++ {
+		token, err := s.token(fmt.Sprint("reader-", i), group, "inbox")
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c.kind.request(s.addr, token, c.cursor))
+	}
+	return all, nil
+}
+
+// connect connects the crowd and waits until each is greeted. Held polls are not
+// greeted: when they are there, only the server can say.
+func (r *readers) connect(ctx context.Context, s *server, c crowd, requests [][]byte) error {
+	addr, err := netip.ParseAddrPort(s.addr)
+	if err != nil {
+		return err
+	}
+	before := int(r.greeted.Load())
+	for i, request := range requests {
+		if err = r.open(addr, c, request); err == nil && c.kind != overPoll && i >= c.ahead {
+			err = r.await(ctx, startTimeout, func() bool { return int(r.greeted.Load())-before >= i-c.ahead })
+		}
+		if err != nil {
+			return fmt.Errorf("connect reader %d: %w", c.from+i, err)
+		}
+	}
+	if c.kind == overPoll {
+		return s.awaitPolls(ctx, len(requests))
+	}
+	return r.await(ctx, startTimeout, func() bool { return int(r.greeted.Load())-before == len(requests) })
+}
+
+// join is requests and connect.
+func (r *readers) join(ctx context.Context, s *server, c crowd) error {
+	requests, err := c.requests(s)
+	if err != nil {
+		return err
+	}
+	return r.connect(ctx, s, c, requests)
+}
+
+// open connects one stream.
+func (r *readers) open(to netip.AddrPort, c crowd, request []byte) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	request := fmt.Appendf(nil, "GET /v1/inbox/sse HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nAccept: text/event-stream\r\n\r\n", to, token)
 	if err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err == nil {
 		_, err = unix.Write(fd, request) // small enough to be taken whole
 	}
 	if err == nil {
 		err = unix.SetNonblock(fd, true)
 	}
-	if err == nil {
-		err = unix.EpollCtl(r.poll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
-	}
 	if err != nil {
 		_ = unix.Close(fd)
+		return err
 	}
-	return err
+	r.mu.Lock()
+	r.streams[int32(fd)] = &stream{fd: fd, kind: c.kind, cursor: c.cursor}
+	r.mu.Unlock()
+	return unix.EpollCtl(r.poll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 }
 
 // run reads until close.
@@ -116,46 +160,50 @@ func (r *readers) run(core int) error {
 			r.read(events[i].Fd)
 		}
 	}
-	for fd := range r.rest {
-		_ = unix.Close(int(fd))
-	}
 	return nil
 }
 
-// read takes what one stream has. What may be the beginning of a mark is kept
-// for the next time.
+// read takes what one stream has.
 func (r *readers) read(fd int32) {
-	kept := copy(r.buf, r.rest[fd])
-	n, err := unix.Read(int(fd), r.buf[kept:])
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.streams[fd]
+	n, err := unix.Read(int(fd), r.buf)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
 		return
 	}
-	if err != nil || n == 0 {
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	if err == nil {
+		now := time.Since(r.began)
+		err = s.take(r.buf[:n], func(text []byte) { r.see(s, text, now) })
+	}
+	if err != nil {
 		r.lost.Add(1)
+		r.why = cmp.Or(r.why, err)
 		_ = unix.Close(int(fd))
-		delete(r.rest, fd)
-		return
+		delete(r.streams, fd)
 	}
-	if _, known := r.rest[fd]; !known {
-		if bytes.Contains(r.buf[:n], []byte("event: hello")) {
-			r.greeted.Add(1)
-		} else {
-			r.lost.Add(1) // refused: its answer came whole, and is no stream
-		}
+}
+
+// see goes through a stream's text. What may begin a mark, or the greeting, is
+// kept for the next time.
+func (r *readers) see(s *stream, text []byte, now time.Duration) {
+	r.scratch = append(append(r.scratch[:0], s.rest...), text...)
+	if !s.greeted && s.kind != overPoll && bytes.Contains(r.scratch, s.kind.greeting()) {
+		s.greeted = true
+		r.greeted.Add(1)
 	}
-	text := r.scan(r.buf[:kept+n])
-	r.rest[fd] = append(r.rest[fd][:0], text...)
+	s.rest = append(s.rest[:0], r.scan(s, r.scratch, now)...)
 }
 
 // scan records all marks and returns the end of the text that may begin another.
-func (r *readers) scan(text []byte) []byte {
-	now := time.Since(r.began)
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (r *readers) scan(s *stream, text []byte, now time.Duration) []byte {
 	for {
 		i := bytes.Index(text, markBegin)
 		if i < 0 {
-			return text[max(0, len(text)-len(markBegin)+1):]
+			return text[max(0, len(text)-len(s.kind.greeting())+1):]
 		}
 		end := bytes.IndexByte(text[i:], ';')
 		if end < 0 {
@@ -166,6 +214,7 @@ func (r *readers) scan(text []byte) []byte {
 			ns, _ := strconv.ParseInt(string(due), 10, 64)
 			record(r.took, now-time.Duration(ns))
 			r.delivered++
+			s.delivered++
 		}
 		text = text[i+end:]
 	}
@@ -176,6 +225,24 @@ func (r *readers) begin(rung int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rung, r.delivered, r.took = rung, 0, newHistogram()
+	for _, s := range r.streams {
+		s.delivered = 0
+	}
+}
+
+// each wants every one of the streams to have got as many events.
+func (r *readers) each(streams, events int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.streams) != streams {
+		return fmt.Errorf("%d streams are left of %d", len(r.streams), streams)
+	}
+	for _, s := range r.streams {
+		if s.delivered != events {
+			return fmt.Errorf("a reader got %d events of %d", s.delivered, events)
+		}
+	}
+	return nil
 }
 
 func (r *readers) count() int {
@@ -199,7 +266,7 @@ func (r *readers) await(ctx context.Context, most time.Duration, true func() boo
 	defer tick.Stop()
 	for !true() {
 		if n := r.lost.Load(); n > 0 {
-			return fmt.Errorf("%d streams were refused or ended", n)
+			return fmt.Errorf("%d streams were refused or ended, the first: %w", n, r.reason())
 		}
 		select {
 		case <-tick.C:
@@ -210,10 +277,20 @@ func (r *readers) await(ctx context.Context, most time.Duration, true func() boo
 	return nil
 }
 
+func (r *readers) reason() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.why
+}
+
 // close ends the thread and its streams.
 func (r *readers) close() error {
 	r.stopped.Store(true)
-	return errors.Join(<-r.done, unix.Close(r.poll))
+	err := <-r.done
+	for fd := range r.streams {
+		_ = unix.Close(int(fd))
+	}
+	return errors.Join(err, unix.Close(r.poll))
 }
 
 // allowFiles raises the number of files that this process may open.

@@ -48,7 +48,7 @@ type report struct {
 func newReport(ctx context.Context, root string, short bool, out io.Writer) report {
 	r := report{Date: time.Now().UTC().Truncate(time.Second), Commit: commit(ctx, root), Short: short, Machine: thisMachine(), out: out}
 	m := r.Machine
-	fmt.Fprintf(out, "%s, %d cores, Linux %s, %s, commit %s\n", m.CPU, m.Cores, m.Kernel, m.Go, r.Commit)
+	r.say("%s, %d cores, Linux %s, %s, commit %s\n", m.CPU, m.Cores, m.Kernel, m.Go, r.Commit)
 	return r
 }
 
@@ -86,8 +86,11 @@ func (r *report) add(name, unit string, values ...float64) {
 		f.Rounds = values
 	}
 	r.Figures = append(r.Figures, f)
-	fmt.Fprintf(r.out, "  %-52s %10s %-9s %s\n", name, number(f.Value), unit, rounds(f.Rounds))
+	r.say("  %-64s %10s %-9s %s\n", name, number(f.Value), unit, rounds(f.Rounds))
 }
+
+// say writes to whoever watches; the figures are saved anyway.
+func (r *report) say(format string, args ...any) { _, _ = fmt.Fprintf(r.out, format, args...) }
 
 func rounds(values []float64) string {
 	if len(values) == 0 {
@@ -131,6 +134,6 @@ func (r *report) save(dir string) error {
 	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(r.out, "\n%s\n", path)
+	r.say("\n%s\n", path)
 	return nil
 }

@@ -39,6 +39,7 @@ type server struct {
 	dir    string
 	secret []byte
 	addr   string // host:port
+	ops    string // of its metrics
 	cmd    *exec.Cmd
 	done   chan struct{} // closed when the process has ended
 	last   bytes.Buffer  // what it said; read it after done
@@ -66,14 +67,14 @@ func (b *bench) startServer(ctx context.Context, core int, flags ...string) (*se
 	if err := startOn(core, s.cmd); err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
-	serving := make(chan string, 1)
+	serving := make(chan [2]string, 1)
 	// Ends with the process, which closes its standard error.
 	go func() {
 		defer close(s.done)
 		for in := bufio.NewScanner(stderr); in.Scan(); {
-			var line struct{ Msg, HTTP string }
+			var line struct{ Msg, HTTP, Ops string }
 			if json.Unmarshal(in.Bytes(), &line) == nil && line.Msg == "serving" {
-				serving <- line.HTTP
+				serving <- [2]string{line.HTTP, line.Ops}
 			}
 			if s.last.Len() < 1<<16 {
 				s.last.Write(append(in.Bytes(), '\n'))
@@ -82,7 +83,8 @@ func (b *bench) startServer(ctx context.Context, core int, flags ...string) (*se
 		_ = s.cmd.Wait() // how it ended is seen in what it said
 	}()
 	select {
-	case s.addr = <-serving:
+	case at := <-serving:
+		s.addr, s.ops = at[0], at[1]
 		return s, nil
 	case <-s.done:
 		return nil, fmt.Errorf("the server ended:\n%s", &s.last)
@@ -114,18 +116,15 @@ func (s *server) token(user, group, scope string) (string, error) {
 	return auth.Sign(s.secret, auth.Issue{User: user, Groups: []string{group}, Scope: scope, TTL: time.Hour}, time.Now())
 }
 
-// cpu is the processor time that the process has used.
+// cpu is the processor time that the process has used. Its clock is asked, since
+// /proc counts in hundredths of a second, in which thousands of readers are served.
 func (s *server) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
+	const sched = 2 // CPUCLOCK_SCHED of the kernel's posix-timers.h: all threads, to the nanosecond
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^s.cmd.Process.Pid<<3|sched), &t); err != nil {
+		return 0, fmt.Errorf("ask for the server's processor time: %w", err)
 	}
-	// The name, in parentheses, may contain anything; utime and stime are the
-	// 14th and 15th field, in hundredths of a second.
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	user, err := strconv.Atoi(fields[11])
-	system, err2 := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err, err2)
+	return time.Duration(t.Nano()), nil
 }
 
 // memory is what the process has in memory, in bytes.

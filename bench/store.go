@@ -29,7 +29,7 @@ func measureStore(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	defer raw.close()
+	defer func() { _ = raw.close() }()
 	s, err := b.startServer(ctx, -1)
 	if err != nil {
 		return err
