@@ -1,0 +1,167 @@
+package transporttest
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"tocsin/transports"
+)
+
+// resume reads a part over one transport and, with its cursor, exactly the rest
+// over each of the others.
+func resume(t *testing.T, env Env) {
+	w := env.World(t, Settings{})
+	for _, other := range env.All {
+		t.Run("then "+other.Name, func(t *testing.T) {
+			c := w.Crew()
+			token := c.Token("", time.Minute)
+			from := w.Follow(env.Via, token, "")
+			said := c.Raise(2 * limit)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if err := from.until(ctx, func() bool { return len(from.Got) >= 3 }); err != nil {
+				t.Fatal(err)
+			}
+			from.Cut()
+			said = append(said, c.Raise(5)...)
+			from.compare(nil, said[:len(from.Got)])
+			to := w.Follow(other, token, from.Cursor)
+			to.Expect(said[len(from.Got):]...)
+			end := c.Raise(1) // nothing comes between
+			to.Expect(append(slices.Clone(said[len(from.Got):]), end...)...)
+			from.noGap()
+			to.noGap()
+			if from.Sessions != 1 || to.Sessions != 1 {
+				t.Errorf("%d and %d sessions", from.Sessions, to.Sessions)
+			}
+		})
+	}
+}
+
+// restart goes on at a node that has started anew on the same log, whether the
+// client was connected when it stopped or not.
+func restart(t *testing.T, env Env) {
+	w := env.World(t, Settings{})
+	c := w.Crew()
+	token := c.Token("", time.Minute)
+	away := w.Follow(env.Via, token, "")
+	there := w.Follow(env.Via, token, "")
+	said := c.Raise(3)
+	away.Expect(said...)
+	there.Expect(said...)
+	away.Cut()
+	said = append(said, c.Raise(4)...)
+	w.Stop(0)
+	w.Start(0)
+	said = append(said, c.Raise(5)...)
+	away.Expect(said...)
+	there.Expect(said...)
+	away.noGap()
+	there.noGap()
+}
+
+// slow reads nothing while the others read everything, and then gets it, too.
+func slow(t *testing.T, env Env) {
+	w := env.World(t, Settings{})
+	c := w.Crew()
+	token := c.Token("", time.Minute)
+	late := w.Follow(env.Via, token, "")
+	var fast []*Follower
+	for _, via := range env.All {
+		fast = append(fast, w.Follow(via, token, ""))
+	}
+	var said []string
+	for range 9 {
+		said = append(said, c.Raise(10)...)
+		for _, f := range fast {
+			f.Expect(said...)
+		}
+	}
+	late.Expect(said...)
+	late.noGap()
+}
+
+// shutdownInABurst ends a node while alarms flow. Its clients find the rest at
+// another one.
+func shutdownInABurst(t *testing.T, env Env) {
+	w := env.World(t, Settings{Nodes: 2})
+	c := w.Crew()
+	token := c.Token("", time.Minute)
+	f := w.Follow(env.Via, token, "")
+	f.Expect(c.Raise(1)...)
+	w.Start(1)
+	said := []string{"alarm 1"}
+	half, done := make(chan struct{}), make(chan struct{})
+	go func() { // ends with the burst
+		defer close(done)
+		n := w.nodes[1]
+		for i := range 9 {
+			said = append(said, c.sayAt(n, "alarm", 10)...)
+			if i == 4 {
+				close(half)
+			}
+		}
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stopped := make(chan struct{})
+	go func() { // ends when the node has stopped
+		defer close(stopped)
+		<-half
+		w.Stop(0)
+	}()
+	if err := f.until(ctx, func() bool { return len(f.Got) >= 91 }); err != nil {
+		t.Errorf("after %d entries: %v", len(f.Got), err)
+	}
+	<-done
+	<-stopped
+	f.compare(nil, said)
+	end := append(said, c.Raise(1)...)
+	f.Expect(end...)
+	f.noGap()
+	if want := env.Via.Drained; want != (End{}) && (len(f.Ends) == 0 || f.Ends[0] != want) {
+		t.Errorf("the session ended with %+v, want %+v", f.Ends, want)
+	}
+}
+
+// rounds are those of all streams together: two transports, and each of them
+// with and without a front.
+const rounds = 1000 / 4
+
+// rotation ends each session of a stream after milliseconds, while alarms flow.
+func rotation(t *testing.T, env Env) {
+	w := env.World(t, Settings{Limits: transports.Limits{Rotate: 5 * time.Millisecond}})
+	c := w.Crew()
+	f := w.Follow(env.Via, c.Token("", time.Minute), "")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var said []string
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() { // ends with stop
+		defer close(done)
+		for every := time.NewTicker(3 * time.Millisecond); ; {
+			said = append(said, c.Raise(2)...)
+			select {
+			case <-every.C:
+			case <-stop:
+				every.Stop()
+				return
+			}
+		}
+	}()
+	err := f.until(ctx, func() bool { return f.Sessions >= rounds })
+	close(stop)
+	<-done
+	if err != nil {
+		t.Fatalf("in session %d: %v", f.Sessions, err)
+	}
+	f.Expect(said...)
+	f.noGap()
+	for _, end := range f.Ends {
+		if end.Reason != "rotate" {
+			t.Fatalf("a session ended with %+v", end)
+		}
+	}
+}

@@ -1,0 +1,7 @@
+package transporttest
+
+import (
+	"testing"
+)
+
+func TestDirect(t *testing.T) { Run(t, nil, Transports) }
