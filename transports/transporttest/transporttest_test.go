@@ -5,3 +5,5 @@ import (
 )
 
 func TestDirect(t *testing.T) { Run(t, nil, Transports) }
+
+func TestThroughNginx(t *testing.T) { Run(t, nginx, Transports) }
