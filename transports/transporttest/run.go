@@ -53,6 +53,7 @@ func Run(t *testing.T, front Front, all []Transport) {
 	}
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel() // most of them wait most of the time
 			for _, via := range all {
 				if reason, without := via.Without[s.name]; without {
 					t.Logf("not for %s: %s", via.Name, reason)

@@ -13,7 +13,7 @@ import (
 // stalled has a client that accepts nothing: it is cut after the write timeout,
 // the others do not notice, and it has lost nothing when it comes back.
 func stalled(t *testing.T, env Env) {
-	const timeout = 2 * time.Second
+	const timeout = time.Second
 	w := env.World(t, Settings{Limits: transports.Limits{WriteTimeout: timeout}})
 	c := w.Crew()
 	token := c.Token("", time.Minute)
@@ -36,12 +36,13 @@ func stalled(t *testing.T, env Env) {
 		}
 		worst = max(worst, time.Since(began))
 	}
+	t.Logf("others waited %v at most", worst)
 	if worst >= timeout {
 		t.Errorf("others waited %v", worst)
 	}
 	began := time.Now()
 	for w.Gauge(gauge) > before {
-		if time.Since(began) > 2*timeout {
+		if time.Since(began) > 3*timeout {
 			t.Fatalf("it is still connected, %v after everybody else had everything", time.Since(began))
 		}
 		if err := pause(t.Context(), 20*time.Millisecond); err != nil {

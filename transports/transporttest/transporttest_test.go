@@ -4,6 +4,12 @@ import (
 	"testing"
 )
 
-func TestDirect(t *testing.T) { Run(t, nil, Transports) }
+func TestDirect(t *testing.T) {
+	t.Parallel()
+	Run(t, nil, Transports)
+}
 
-func TestThroughNginx(t *testing.T) { Run(t, nginx, Transports) }
+func TestThroughNginx(t *testing.T) {
+	t.Parallel()
+	Run(t, nginx, Transports)
+}
