@@ -1,0 +1,293 @@
+package transporttest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tocsin/server/alarm"
+	"tocsin/server/auth"
+	"tocsin/server/directory"
+	"tocsin/server/httpd"
+	"tocsin/server/inbox"
+	"tocsin/server/inbox/inboxtest"
+	"tocsin/server/metrics"
+	"tocsin/transports"
+)
+
+// patience bounds every wait of the scenarios.
+const patience = 20 * time.Second
+
+var secret = []byte("a secret of thirty-two bytes, or more")
+
+// A Front stands between the clients and the nodes at these addresses, until the
+// test ends, and returns the URL that clients use.
+type Front func(t testing.TB, nodes []string) (url string)
+
+// Settings of a world; the zero value is that of most scenarios.
+type Settings struct {
+	Limits transports.Limits
+	Nodes  int // addresses there are; 0 is one
+}
+
+// A World is a log in memory with nodes on it, behind real sockets, and what
+// stands in front of them.
+type World struct {
+	T           testing.TB
+	log         *inbox.MemoryLog
+	revocations *bucket
+	limits      transports.Limits
+	front       string // empty: clients connect to a node that runs
+	addresses   []string
+
+	mu    sync.Mutex
+	nodes []*node // by address; nil where none runs
+	crews atomic.Int64
+}
+
+// A node is one start of a server.
+type node struct {
+	server *httpd.Server
+	alarms *alarm.Engine
+	dir    *directory.Directory
+	view   *inbox.View
+	ops    string
+	stop   func()
+}
+
+// NewWorld starts the first node, and the front unless it is nil.
+func NewWorld(t testing.TB, front Front, s Settings) *World {
+	t.Helper()
+	w := &World{T: t, log: &inbox.MemoryLog{}, revocations: newBucket(), limits: s.Limits}
+	// Small flushes, so that what comes at once is cut into several.
+	w.limits.FlushEntries = limit
+	if w.limits.Gather == 0 {
+		w.limits.Gather = time.Millisecond
+	}
+	for range max(s.Nodes, 1) {
+		l := listen(t, "127.0.0.1:0")
+		w.addresses = append(w.addresses, l.Addr().String())
+		_ = l.Close() // until its node starts
+	}
+	w.nodes = make([]*node, len(w.addresses))
+	w.Start(0)
+	if front != nil {
+		w.front = front(t, w.addresses)
+	}
+	return w
+}
+
+func listen(t testing.TB, address string) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// Start starts a node at the address of this number, as a new epoch of the log.
+func (w *World) Start(number int) {
+	w.T.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	epoch, err := inbox.BeginEpoch(ctx, w.log, time.Now())
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	unassigned := []string{"unassigned"}
+	n := &node{}
+	var stopView func()
+	n.view, stopView = inboxtest.StartView(w.T, w.log, inbox.ViewOptions{Unassigned: unassigned})
+	verifier, err := auth.New(ctx, auth.Options{HS256: secret, Leeway: -1})
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	revocations := auth.NewRevocations(w.revocations, auth.RevocationOptions{})
+	n.dir = directory.New(directory.Options{Log: w.log, View: n.view, Epoch: epoch})
+	n.alarms = alarm.New(alarm.Options{Log: w.log, View: n.view, Router: n.dir, Epoch: epoch, Unassigned: unassigned})
+	n.server, err = httpd.New(httpd.Options{
+		View: n.view, Marks: noMarks{}, Auth: &auth.Gate{Verifier: verifier, Revocations: revocations},
+		Alarms: n.alarms, Directory: n.dir, Metrics: metrics.New(), Limits: w.limits, DrainSpread: -1, Connections: 100,
+	})
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	watched := make(chan struct{})
+	go func() { // ends with ctx
+		defer close(watched)
+		_ = revocations.Run(ctx)
+	}()
+	<-revocations.Loaded()
+	public, ops := listen(w.T, w.addresses[number]), listen(w.T, "127.0.0.1:0")
+	n.ops = "http://" + ops.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- n.server.Serve(public, ops) }() // ends with Shutdown
+	n.stop = sync.OnceFunc(func() {
+		down, cancelDown := context.WithTimeout(context.Background(), patience)
+		defer cancelDown()
+		if err := n.server.Shutdown(down); err != nil {
+			w.T.Errorf("shut node %d down: %v", number, err)
+		}
+		if err := <-served; err != nil {
+			w.T.Errorf("node %d: %v", number, err)
+		}
+		cancel()
+		<-watched
+		stopView()
+	})
+	w.T.Cleanup(n.stop)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.nodes[number] = n
+}
+
+// Stop shuts the node down: it says good-bye to its clients.
+func (w *World) Stop(number int) {
+	w.mu.Lock()
+	n := w.nodes[number]
+	w.nodes[number] = nil
+	w.mu.Unlock()
+	n.stop()
+}
+
+// node is the first one that runs.
+func (w *World) node() (*node, string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, n := range w.nodes {
+		if n != nil {
+			return n, w.addresses[i]
+		}
+	}
+	return nil, w.addresses[0]
+}
+
+// URL is where a client connects now.
+func (w *World) URL() string {
+	if w.front != "" {
+		return w.front
+	}
+	_, address := w.node()
+	return "http://" + address
+}
+
+// A Crew is a group with a device and a user, who are nobody else's.
+type Crew struct {
+	*World
+	User, Group, Device string
+	said                atomic.Int64
+}
+
+// Crew makes one.
+func (w *World) Crew() *Crew {
+	w.T.Helper()
+	k := w.crews.Add(1)
+	c := &Crew{World: w, User: fmt.Sprintf("user-%d", k), Group: fmt.Sprintf("group-%d", k), Device: fmt.Sprintf("device-%d", k)}
+	c.Join(c.Group)
+	n, _ := w.node()
+	if err := n.dir.PutDevice(w.T.Context(), c.Device, []string{c.Group}); err != nil {
+		w.T.Fatal(err)
+	}
+	return c
+}
+
+// Join puts the user into these groups and no other.
+func (c *Crew) Join(groups ...string) {
+	c.T.Helper()
+	n, _ := c.node()
+	if err := n.dir.PutUser(c.T.Context(), c.User, groups); err != nil {
+		c.T.Fatal(err)
+	}
+}
+
+// Token is the user's, with the id, for the time, of which parts of a second are
+// cut off.
+func (c *Crew) Token(id string, ttl time.Duration) string {
+	c.T.Helper()
+	return sign(c.T, auth.Issue{User: c.User, ID: id, Scope: "inbox publish", TTL: ttl})
+}
+
+func sign(t testing.TB, i auth.Issue) string {
+	t.Helper()
+	token, err := auth.Sign(secret, i, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// Raise raises n alarms of the crew, each one of its own, and returns their
+// texts. It may be called by any goroutine.
+func (c *Crew) Raise(n int) []string { return c.say("alarm", n) }
+
+func (c *Crew) say(word string, n int) []string {
+	node, _ := c.node()
+	return c.sayAt(node, word, n)
+}
+
+// sayAt publishes at one node.
+func (c *Crew) sayAt(node *node, word string, n int) (texts []string) {
+	var events []alarm.Event
+	for range n {
+		k := strconv.FormatInt(c.said.Add(1), 10)
+		texts = append(texts, word+" "+k)
+		events = append(events, alarm.Event{Device: c.Device, Type: "t", Qualifier: k, Severity: "minor", Message: word + " " + k})
+	}
+	for _, r := range node.alarms.Publish(c.T.Context(), "publisher", events) {
+		if r.Err != nil {
+			c.T.Errorf("raise: %v", r.Err)
+		}
+	}
+	return texts
+}
+
+// Gauge reads one of the first running node's metrics, 0 if it has none so far.
+func (w *World) Gauge(name string) float64 {
+	w.T.Helper()
+	n, _ := w.node()
+	text := w.request(http.MethodGet, n.ops+"/metrics", "", "", http.StatusOK)
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
+			if err != nil {
+				w.T.Fatal(err)
+			}
+			return v
+		}
+	}
+	return 0
+}
+
+// request sends a request with the token, or none, and wants the status.
+func (w *World) request(method, url, token, body string, status int) string {
+	w.T.Helper()
+	r, err := http.NewRequestWithContext(w.T.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	resp, err := client.Do(r)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != status {
+		w.T.Errorf("%s %.100s: %d %s, %v, want %d", method, url, resp.StatusCode, text, err, status)
+	}
+	return string(text)
+}
