@@ -73,7 +73,12 @@ func newServer(t *testing.T, flags ...string) *server {
 
 func (s *server) secretFile() string { return filepath.Join(s.dir, "secret") }
 func (s *server) data() string       { return filepath.Join(s.dir, "data") }
-func (s *server) url() string        { return "http://" + s.http }
+
+func (s *server) url() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return "http://" + s.http
+}
 
 // args are the command line of a server on this data directory.
 func (s *server) args() []string {
@@ -112,7 +117,9 @@ func (s *server) start() {
 	s.mu.Unlock()
 	select {
 	case a := <-serving:
+		s.mu.Lock()
 		s.http, s.ops = a[0], a[1]
+		s.mu.Unlock()
 	case <-done:
 		s.t.Fatalf("the server ended:\n%s", log)
 	case <-time.After(patience):

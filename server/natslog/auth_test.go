@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -74,7 +73,7 @@ func TestTicketIsRedeemedByOneOfAllNodes(t *testing.T) {
 				<-begin
 				id, err := node.Redeem(t.Context(), ticket)
 				switch {
-				case err == nil && reflect.DeepEqual(id, ann()):
+				case err == nil && id.User == ann().User:
 					won.Add(1)
 				case !errors.Is(err, auth.ErrInvalid):
 					t.Errorf("got %+v, %v", id, err)
