@@ -47,12 +47,12 @@ func tokenExpires(t *testing.T, env Env) {
 }
 
 // tokenIsRenewedInPlace goes on over the same connection. Another one, which is
-// not renewed, tells when the old token's time is over.
+// ends a second later, tells when the old token's time is over.
 func tokenIsRenewedInPlace(t *testing.T, env Env) {
 	w := env.World(t, Settings{})
 	c := w.Crew()
-	old := c.Token("", 3*time.Second)
-	clock := w.Follow(env.Via, old, "")
+	old := c.Token("", 2*time.Second)
+	clock := w.Follow(env.Via, c.Token("", 3*time.Second), "")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	r, err := dial(ctx, w.URL(), old, "", true)
