@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -73,9 +74,7 @@ func NewWorld(t testing.TB, front Front, s Settings) *World {
 		w.limits.Gather = time.Millisecond
 	}
 	for range max(s.Nodes, 1) {
-		l := listen(t, "127.0.0.1:0")
-		w.addresses = append(w.addresses, l.Addr().String())
-		_ = l.Close() // until its node starts
+		w.addresses = append(w.addresses, freeAddress(t))
 	}
 	w.nodes = make([]*node, len(w.addresses))
 	w.Start(0)
@@ -83,6 +82,27 @@ func NewWorld(t testing.TB, front Front, s Settings) *World {
 		w.front = front(t, w.addresses)
 	}
 	return w
+}
+
+// lastPort is the one that freeAddress looked at last. It is below those that a
+// system gives to whoever connects: such a one could be taken between two starts
+// of its node.
+var lastPort atomic.Int64
+
+func init() { lastPort.Store(15000 + rand.Int64N(10000)) }
+
+// freeAddress is one of the loopback that nobody listens at.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", lastPort.Add(1))
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 func listen(t testing.TB, address string) net.Listener {
