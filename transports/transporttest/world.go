@@ -84,18 +84,18 @@ func NewWorld(t testing.TB, front Front, s Settings) *World {
 	return w
 }
 
-// lastPort is the one that freeAddress looked at last. It is below those that a
-// system gives to whoever connects: such a one could be taken between two starts
-// of its node.
-var lastPort atomic.Int64
-
-func init() { lastPort.Store(15000 + rand.Int64N(10000)) }
+// firstPort and ports are where freeAddress looks. It is below what a system gives
+// to whoever connects: such a port could be taken between two starts of its node.
+var (
+	firstPort = 15000 + rand.Int64N(10000)
+	ports     atomic.Int64
+)
 
 // freeAddress is one of the loopback that nobody listens at.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", lastPort.Add(1))
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+ports.Add(1))
 		if l, err := net.Listen("tcp", address); err == nil {
 			_ = l.Close()
 			return address
@@ -146,6 +146,16 @@ func (w *World) Start(number int) {
 		_ = revocations.Run(ctx)
 	}()
 	<-revocations.Loaded()
+	w.serve(number, n, func() {
+		cancel()
+		<-watched
+		stopView()
+	})
+}
+
+// serve has the node listen; after is what is left when it has been shut down.
+func (w *World) serve(number int, n *node, after func()) {
+	w.T.Helper()
 	public, ops := listen(w.T, w.addresses[number]), listen(w.T, "127.0.0.1:0")
 	n.ops = "http://" + ops.Addr().String()
 	served := make(chan error, 1)
@@ -159,9 +169,7 @@ func (w *World) Start(number int) {
 		if err := <-served; err != nil {
 			w.T.Errorf("node %d: %v", number, err)
 		}
-		cancel()
-		<-watched
-		stopView()
+		after()
 	})
 	w.T.Cleanup(n.stop)
 	w.mu.Lock()
