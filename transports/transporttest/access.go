@@ -87,7 +87,7 @@ func tokenIsRevoked(t *testing.T, env Env) {
 	ended := make(chan End, 1)
 	gauge := "tocsin_connections{transport=\"" + env.Via.Gauge + "\"}"
 	go func() { ended <- f.end() }() // ends with the session
-	if env.Via.Name == "longpoll" {
+	if env.Via.Held {
 		for w.Gauge(gauge) == 0 { // until it is held
 			if err := pause(t.Context(), 5*time.Millisecond); err != nil {
 				t.Fatal(err)
