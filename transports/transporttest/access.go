@@ -47,12 +47,12 @@ func tokenExpires(t *testing.T, env Env) {
 }
 
 // tokenIsRenewedInPlace goes on over the same connection. Another one, which is
-// not renewed, tells when the old token's time is over.
+// ends a second later, tells when the old token's time is over.
 func tokenIsRenewedInPlace(t *testing.T, env Env) {
 	w := env.World(t, Settings{})
 	c := w.Crew()
-	old := c.Token("", 3*time.Second)
-	clock := w.Follow(env.Via, old, "")
+	old := c.Token("", 2*time.Second)
+	clock := w.Follow(env.Via, c.Token("", 3*time.Second), "")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	r, err := dial(ctx, w.URL(), old, "", true)
@@ -87,7 +87,7 @@ func tokenIsRevoked(t *testing.T, env Env) {
 	ended := make(chan End, 1)
 	gauge := "tocsin_connections{transport=\"" + env.Via.Gauge + "\"}"
 	go func() { ended <- f.end() }() // ends with the session
-	if env.Via.Name == "longpoll" {
+	if env.Via.Held {
 		for w.Gauge(gauge) == 0 { // until it is held
 			if err := pause(t.Context(), 5*time.Millisecond); err != nil {
 				t.Fatal(err)

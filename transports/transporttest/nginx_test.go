@@ -24,9 +24,7 @@ func nginx(t testing.TB, nodes []string) string {
 	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("nginx is needed, .ci/setup installs it: %v", err)
 	}
-	l := listen(t, "127.0.0.1:0")
-	address := l.Addr().String()
-	_ = l.Close()
+	address := freeAddress(t)
 	conf := filepath.Join(t.TempDir(), "nginx.conf")
 	if err := os.WriteFile(conf, []byte(nginxConf(t, filepath.Dir(conf), address, nodes)), 0o600); err != nil {
 		t.Fatal(err)

@@ -163,6 +163,9 @@ func rotation(t *testing.T, env Env) {
 	}
 	f.Expect(said...)
 	f.noGap()
+	if len(f.Ends) < f.Sessions-1 {
+		t.Errorf("%d of %d sessions ended with a bye", len(f.Ends), f.Sessions)
+	}
 	for _, end := range f.Ends {
 		if end.Reason != "rotate" {
 			t.Fatalf("a session ended with %+v", end)

@@ -19,6 +19,8 @@ type Transport struct {
 	// Connect begins to read behind the cursor, or now when that is empty. The
 	// error is an *End where the server refused.
 	Connect func(ctx context.Context, base, token, cursor string) (Reader, error)
+	// Held: waiting is done at the node, where a reader can be seen to wait.
+	Held bool
 	// Rows is how many entries one answer can tell of, 0 for any number: what is
 	// more is shown as it is by then, not as it came.
 	Rows int
@@ -119,20 +121,20 @@ const (
 // Transports are all there are.
 var Transports = []Transport{
 	{
-		Name: "websocket", Path: "/v1/inbox/ws", Gauge: "websocket", Connect: connectWebSocket,
+		Name: "websocket", Path: "/v1/inbox/ws", Held: true, Gauge: "websocket", Connect: connectWebSocket,
 		Expired: End{4401, "expired"}, Revoked: End{4401, "revoked"}, Drained: End{1001, "drain"},
 		Again: End{Code: 401}, LostGap: "epoch",
 		Without: map[string]string{"GarbageInTheQuery": "where to begin is said by a frame: see GarbageFrames"},
 	},
 	{
-		Name: "sse", Path: "/v1/inbox/sse", Gauge: "sse", Connect: connectSSE,
+		Name: "sse", Path: "/v1/inbox/sse", Held: true, Gauge: "sse", Connect: connectSSE,
 		Expired: End{200, "expired"}, Revoked: End{200, "revoked"}, Drained: End{200, "drain"},
 		Again: End{Code: 204}, LostGap: "epoch",
 		BadQueries: []string{"snapshot=all", "pad=much", "pad=-1"},
 		Without:    map[string]string{"GarbageFrames": speaks, "TokenIsRenewedInPlace": speaks},
 	},
 	{
-		Name: "longpoll", Path: "/v1/inbox", Gauge: "poll", Connect: connectPoll(holdSeconds),
+		Name: "longpoll", Path: "/v1/inbox", Held: true, Gauge: "poll", Connect: connectPoll(holdSeconds),
 		Expired: End{Code: 401}, Revoked: End{Code: 401}, Drained: End{},
 		Again: End{Code: 401}, Lost: End{Code: 400},
 		BadQueries: []string{"snapshot=all", "limit=0", "limit=1e9", "wait=long", "wait=-1", "cursor=%00", "cursor=" + manyAs},

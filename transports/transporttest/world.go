@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -73,9 +74,7 @@ func NewWorld(t testing.TB, front Front, s Settings) *World {
 		w.limits.Gather = time.Millisecond
 	}
 	for range max(s.Nodes, 1) {
-		l := listen(t, "127.0.0.1:0")
-		w.addresses = append(w.addresses, l.Addr().String())
-		_ = l.Close() // until its node starts
+		w.addresses = append(w.addresses, freeAddress(t))
 	}
 	w.nodes = make([]*node, len(w.addresses))
 	w.Start(0)
@@ -83,6 +82,27 @@ func NewWorld(t testing.TB, front Front, s Settings) *World {
 		w.front = front(t, w.addresses)
 	}
 	return w
+}
+
+// firstPort and ports are where freeAddress looks. It is below what a system gives
+// to whoever connects: such a port could be taken between two starts of its node.
+var (
+	firstPort = 15000 + rand.Int64N(10000)
+	ports     atomic.Int64
+)
+
+// freeAddress is one of the loopback that nobody listens at.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+ports.Add(1))
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 func listen(t testing.TB, address string) net.Listener {
@@ -126,6 +146,16 @@ func (w *World) Start(number int) {
 		_ = revocations.Run(ctx)
 	}()
 	<-revocations.Loaded()
+	w.serve(number, n, func() {
+		cancel()
+		<-watched
+		stopView()
+	})
+}
+
+// serve has the node listen; after is what is left when it has been shut down.
+func (w *World) serve(number int, n *node, after func()) {
+	w.T.Helper()
 	public, ops := listen(w.T, w.addresses[number]), listen(w.T, "127.0.0.1:0")
 	n.ops = "http://" + ops.Addr().String()
 	served := make(chan error, 1)
@@ -139,9 +169,7 @@ func (w *World) Start(number int) {
 		if err := <-served; err != nil {
 			w.T.Errorf("node %d: %v", number, err)
 		}
-		cancel()
-		<-watched
-		stopView()
+		after()
 	})
 	w.T.Cleanup(n.stop)
 	w.mu.Lock()
