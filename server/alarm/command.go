@@ -26,6 +26,7 @@ type Command struct {
 // Get returns an alarm that the user may see. ErrNotFound also where the id
 // names a former occurrence.
 func (e *Engine) Get(ctx context.Context, user string, groups []string, id string) (Alarm, error) {
+	e.o.View.CatchUp(ctx)
 	subject, tag, err := e.visible(user, groups, id)
 	if err != nil {
 		return Alarm{}, err
@@ -58,6 +59,7 @@ func (e *Engine) Acknowledge(ctx context.Context, c Command) (Alarm, error) {
 	if len(c.Note) > MaxNoteBytes {
 		return Alarm{}, inbox.Fieldf("note", "at most %d bytes, not %d", MaxNoteBytes, len(c.Note))
 	}
+	e.o.View.CatchUp(ctx)
 	subject, tag, err := e.visible(c.User, c.Groups, c.ID)
 	if err != nil {
 		return Alarm{}, err

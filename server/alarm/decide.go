@@ -88,9 +88,9 @@ func describe(a *Alarm, ev *Event, distrusted, word string) {
 	if ev.Attrs != nil {
 		a.Attrs = ev.Attrs
 	}
-	for name, value := range map[string]string{"device_time": distrusted, "severity": word} {
-		if value != "" {
-			a.Attrs = with(a.Attrs, name, cut(value, MaxMessageBytes))
+	for _, kept := range [...]struct{ name, value string }{{"device_time", distrusted}, {"severity", word}} {
+		if kept.value != "" {
+			a.Attrs = with(a.Attrs, kept.name, cut(kept.value, MaxMessageBytes))
 		}
 	}
 }

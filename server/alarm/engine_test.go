@@ -462,3 +462,19 @@ func keys(lines []streamtest.Line) map[string]bool {
 	}
 	return k
 }
+
+// Who publishes and then reads at the same node finds what he published.
+func TestWhoPublishesFindsItAtOnce(t *testing.T) {
+	n := newNode(t, &inbox.MemoryLog{}, false)
+	for i := range 300 {
+		r := n.engine.Publish(t.Context(), "p", []alarm.Event{{Device: fmt.Sprint("d", i), Type: "t", Severity: "major"}})[0]
+		if _, err := n.engine.Get(t.Context(), "chief", []string{"*"}, r.ID); err != nil {
+			t.Fatalf("alarm %d: %v", i, err)
+		}
+		n.engine.Publish(t.Context(), "p", []alarm.Event{{Device: fmt.Sprint("e", i), Type: "t", Severity: "major"}})
+		g := inboxtest.Drain(t, inboxtest.Open(t, n.view, "chief", inbox.Start{}, "*"), 10)
+		if want := 2 * (i + 1); g.Counts.Active[inbox.Major] != want {
+			t.Fatalf("after alarm %d: %d are counted, want %d", i, g.Counts.Active[inbox.Major], want)
+		}
+	}
+}

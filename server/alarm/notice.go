@@ -128,6 +128,9 @@ func (e *Engine) Notify(ctx context.Context, from string, n Notice) ([]NoticeRes
 			return nil, fmt.Errorf("store the notice: %w", r.Err)
 		}
 		results[i].Seq, results[i].Duplicate = r.Seq, r.Duplicate
+		if !r.Duplicate {
+			e.o.View.Appended(r.Seq)
+		}
 	}
 	return results, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"tocsin/server/inbox"
 )
@@ -34,20 +33,7 @@ func (e *Engine) Publish(ctx context.Context, publisher string, events []Event) 
 		b.add(i)
 	}
 	b.flush()
-	b.see(ctx)
 	return b.results
-}
-
-// sightTimeout bounds how long a publisher waits to see his own events. They are
-// stored by then; a view that lags longer than that keeps nobody waiting.
-const sightTimeout = 500 * time.Millisecond
-
-// see waits until this node's readers are served what the batch appended, so that
-// who publishes and then reads here finds it.
-func (b *batch) see(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, sightTimeout)
-	defer cancel()
-	_ = b.e.o.View.Wait(ctx, b.last)
 }
 
 // A batch is one call of Publish. Events of different alarms are appended
@@ -74,7 +60,8 @@ func (b *batch) add(i int) {
 	subject := inbox.AlarmSubject(ev.Device, ev.Type, ev.Qualifier)
 	if b.under[subject] {
 		b.flush()
-		b.see(b.ctx) // else the next decision would lose its race and ask the leader
+		// Else the next decision would lose its race and ask the leader.
+		b.e.o.View.CatchUp(b.ctx)
 	}
 	p, err := b.e.fromView(b.ctx, subject)
 	if err != nil {
@@ -121,6 +108,7 @@ func (b *batch) flush() {
 			b.last = max(b.last, r.Seq)
 		}
 	}
+	b.e.o.View.Appended(b.last)
 	b.pending, b.proposals = b.pending[:0], b.proposals[:0]
 	clear(b.under)
 }

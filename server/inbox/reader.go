@@ -133,6 +133,8 @@ type Reader struct {
 	seen  uint64 // in Plain mode: everything up to here has been looked at
 	asked bool   // the log's leader was asked, as pos was above the head
 
+	caughtUp bool // with what this node had appended when the reading began
+
 	// before is the place that the last look began from: one whose bodies could
 	// not be read leaves the reader there.
 	before struct {
@@ -185,6 +187,10 @@ func (r *Reader) Close() { r.leaveBells() }
 // more to come. A batch without items and gap is no error. Errors: ErrStale,
 // those of a Source, the context's.
 func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
+	if !r.caughtUp {
+		r.caughtUp = true
+		r.v.CatchUp(ctx)
+	}
 	b, wait := r.look(limit)
 	if wait {
 		if err := r.awaitHead(ctx); err != nil {

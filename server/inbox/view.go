@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -45,6 +46,8 @@ type View struct {
 	gen   uint64 // rises with every reload
 	marks map[string]Mark
 	heads []headWait
+
+	appended atomic.Uint64 // highest sequence that this node has appended
 
 	misrouted chan struct{} // a slot: alarms wait to be moved
 }
@@ -228,6 +231,33 @@ func (v *View) Wait(ctx context.Context, seq uint64) error {
 	v.heads = slices.DeleteFunc(v.heads, func(x headWait) bool { return x.done == w.done })
 	v.mu.Unlock()
 	return err
+}
+
+// Appended tells the view how far this node itself has appended. Who begins to
+// read here afterwards waits for it, so that he finds what he has just published;
+// the publisher does not wait.
+func (v *View) Appended(seq uint64) {
+	for {
+		was := v.appended.Load()
+		if seq <= was || v.appended.CompareAndSwap(was, seq) {
+			return
+		}
+	}
+}
+
+// catchUpTimeout bounds CatchUp: a view that lags longer keeps nobody waiting.
+const catchUpTimeout = 500 * time.Millisecond
+
+// CatchUp waits until the view has what this node had appended when it was
+// called, for half a second at most.
+func (v *View) CatchUp(ctx context.Context) {
+	seq := v.appended.Load()
+	if v.Head() >= seq {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	defer cancel()
+	_ = v.Wait(ctx, seq)
 }
 
 // Newest returns the newest entry of a subject, as this view knows it, from

@@ -74,18 +74,25 @@ func Streams(t testing.TB) []Stream {
 }
 
 func dataDir() string {
-	if dir := os.Getenv("TOCSIN_DATA"); dir != "" {
+	// The variable is also the server's, for its log: only a folder of streams
+	// counts.
+	if dir := os.Getenv("TOCSIN_DATA"); holdsStreams(dir) {
 		return dir
 	}
 	dir, err := os.Getwd()
 	for err == nil && dir != filepath.Dir(dir) {
 		data := filepath.Join(dir, "shared", "data")
-		if _, err := os.Stat(filepath.Join(data, "expected.json")); err == nil {
+		if holdsStreams(data) {
 			return data
 		}
 		dir = filepath.Dir(dir)
 	}
 	return ""
+}
+
+func holdsStreams(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "expected.json"))
+	return dir != "" && err == nil
 }
 
 func read(t testing.TB, path string) (lines []Line) {
