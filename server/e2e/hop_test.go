@@ -186,14 +186,5 @@ func hopAround(t *testing.T, s *server, stream streamtest.Stream, base string) {
 	live.check(t, s)
 	cancel()
 	all.Wait()
-	hops := map[string]int{}
-	for _, h := range hoppers {
-		if err := h.check(entries); err != nil {
-			t.Errorf("%s (%v): %v", h.user, h.groups, err)
-		}
-		for way, n := range h.hops {
-			hops[way] += n
-		}
-	}
-	t.Logf("%d entries, stays by way: %v", len(entries), hops)
+	checkAll(t, hoppers, entries)
 }

@@ -362,6 +362,21 @@ func (h *hopper) check(all []entry) error {
 	return errors.Join(errs...)
 }
 
+// checkAll checks the hoppers, who have stopped, and says how they travelled.
+func checkAll(t *testing.T, hoppers []*hopper, all []entry) {
+	t.Helper()
+	hops := map[string]int{}
+	for _, h := range hoppers {
+		if err := h.check(all); err != nil {
+			t.Errorf("%s (%v): %v", h.user, h.groups, err)
+		}
+		for way, n := range h.hops {
+			hops[way] += n
+		}
+	}
+	t.Logf("%d entries, stays by transport: %v", len(all), hops)
+}
+
 // match takes off want what came, and says where the two part.
 func match(want, got []entry) (left []entry, err error) {
 	for i, g := range got {

@@ -115,16 +115,7 @@ func TestReplayThroughKillsWithFortyReaders(t *testing.T) {
 			settle(t, hoppers, entries)
 			cancel()
 			all.Wait()
-			hops := map[string]int{}
-			for _, h := range hoppers {
-				if err := h.check(entries); err != nil {
-					t.Errorf("%s (%v): %v", h.user, h.groups, err)
-				}
-				for way, n := range h.hops {
-					hops[way] += n
-				}
-			}
-			t.Logf("%d entries, stays by transport: %v", len(entries), hops)
+			checkAll(t, hoppers, entries)
 		})
 	}
 }
