@@ -3,28 +3,20 @@ package native
 import (
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"tocsin/server/inbox"
 	"tocsin/transports"
 )
 
-// buffers are shared by all conversations: one that is silent holds none.
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
-
-// maxKept is the largest buffer that goes back to the pool, in bytes.
-const maxKept = 256 << 10
-
 // An encoder writes one client's frames: one for the entries of a flush, however
 // many they are.
 type encoder struct {
 	conn Conn
 
-	held *[]byte // from the pool, while something is collected
-	b    []byte  // the frames collected, in held's memory
-	ends []int   // where each ends
-	at   string  // the cursor after what is collected
+	transports.Buffer        // the frames collected
+	ends              []int  // where each ends
+	at                string // the cursor after what is collected
 
 	told   string // the cursor that the client has
 	greets bool   // hello has been told
@@ -35,28 +27,25 @@ type encoder struct {
 var _ transports.Encoder = (*encoder)(nil)
 
 func (e *encoder) open(op string) {
-	if e.held == nil {
-		e.held = buffers.Get().(*[]byte)
-		e.b = (*e.held)[:0]
-	}
-	e.b = append(e.b, `{"op":"`...)
-	e.b = append(e.b, op...)
-	e.b = append(e.b, '"')
+	e.Hold()
+	e.B = append(e.B, `{"op":"`...)
+	e.B = append(e.B, op...)
+	e.B = append(e.B, '"')
 }
 
 func (e *encoder) close() {
-	e.b = append(e.b, '}')
-	e.ends = append(e.ends, len(e.b))
+	e.B = append(e.B, '}')
+	e.ends = append(e.ends, len(e.B))
 }
 
 func (e *encoder) cursor(cursor string) {
-	e.b = append(e.b, `,"cursor":`...)
-	e.b = inbox.AppendString(e.b, cursor)
+	e.B = append(e.B, `,"cursor":`...)
+	e.B = inbox.AppendString(e.B, cursor)
 }
 
 func (e *encoder) counts(c *inbox.Counts) {
-	e.b = append(e.b, ',')
-	e.b = c.AppendJSON(e.b)
+	e.B = append(e.B, ',')
+	e.B = c.AppendJSON(e.B)
 }
 
 // Hello opens the delivery. When it begins anew within a conversation, only the
@@ -70,12 +59,12 @@ func (e *encoder) Hello(h transports.Hello) {
 	}
 	e.greets = true
 	e.open("hello")
-	e.b = append(e.b, `,"v":1`...)
+	e.B = append(e.B, `,"v":1`...)
 	e.cursor(h.Cursor)
-	e.b = append(e.b, `,"resumed":`...)
-	e.b = strconv.AppendBool(e.b, h.Resumed)
-	e.b = append(e.b, `,"ping":`...)
-	e.b = strconv.AppendFloat(e.b, h.Ping.Seconds(), 'f', -1, 64)
+	e.B = append(e.B, `,"resumed":`...)
+	e.B = strconv.AppendBool(e.B, h.Resumed)
+	e.B = append(e.B, `,"ping":`...)
+	e.B = strconv.AppendFloat(e.B, h.Ping.Seconds(), 'f', -1, 64)
 	e.counts(&h.Counts)
 	e.close()
 }
@@ -86,8 +75,8 @@ func (e *encoder) Part(p transports.Part) {
 	gap := p.Gap != nil && p.From == 0
 	if gap {
 		e.open("gap")
-		e.b = append(e.b, `,"gap":`...)
-		e.b = p.Gap.AppendJSON(e.b)
+		e.B = append(e.B, `,"gap":`...)
+		e.B = p.Gap.AppendJSON(e.B)
 		e.close()
 	}
 	if e.at = p.Cursor; p.To > 0 {
@@ -105,14 +94,14 @@ func (e *encoder) Part(p transports.Part) {
 
 func (e *encoder) entries(p transports.Part) {
 	e.open("entries")
-	e.b = append(e.b, `,"entries":[`...)
+	e.B = append(e.B, `,"entries":[`...)
 	for i := p.From; i < p.To; i++ {
 		if i > p.From {
-			e.b = append(e.b, ',')
+			e.B = append(e.B, ',')
 		}
-		e.b = p.Items[i].AppendJSON(e.b)
+		e.B = p.Items[i].AppendJSON(e.B)
 	}
-	e.b = append(e.b, ']')
+	e.B = append(e.B, ']')
 	e.cursor(e.at)
 	e.counts(&p.Counts)
 	e.close()
@@ -129,10 +118,10 @@ func (e *encoder) Ping(cursor string) {
 func (e *encoder) Bye(reason transports.Reason, retry time.Duration) {
 	e.over = true
 	e.open("bye")
-	e.b = append(e.b, `,"reason":`...)
-	e.b = inbox.AppendString(e.b, string(reason))
-	e.b = append(e.b, `,"retry_ms":`...)
-	e.b = strconv.AppendInt(e.b, retry.Milliseconds(), 10)
+	e.B = append(e.B, `,"reason":`...)
+	e.B = inbox.AppendString(e.B, string(reason))
+	e.B = append(e.B, `,"retry_ms":`...)
+	e.B = strconv.AppendInt(e.B, retry.Milliseconds(), 10)
 	e.close()
 }
 
@@ -140,9 +129,10 @@ func (e *encoder) Bye(reason transports.Reason, retry time.Duration) {
 func (e *encoder) Flush() error {
 	from := 0
 	for _, end := range e.ends {
-		if err := e.conn.Send(e.b[from:end]); err != nil {
+		if err := e.conn.Send(e.B[from:end]); err != nil {
 			// The carrier may still have the frame, so its memory is not used again.
-			e.held, e.b, e.failed = nil, nil, true
+			e.Abandon()
+			e.failed = true
 			return fmt.Errorf("send a frame: %w", err)
 		}
 		from = end
@@ -151,12 +141,6 @@ func (e *encoder) Flush() error {
 		e.told = e.at
 	}
 	e.ends = e.ends[:0]
-	if e.held != nil {
-		if cap(e.b) <= maxKept {
-			*e.held = e.b[:0]
-			buffers.Put(e.held)
-		}
-		e.held, e.b = nil, nil
-	}
+	e.Release()
 	return nil
 }

@@ -45,7 +45,7 @@ func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c transp
 	s.Delivered = o.Delivered
 	e := &encoder{w: w, rc: http.NewResponseController(w), timeout: o.Limits.WriteTimeout,
 		retry: o.Limits.RetryHint(), pad: pad}
-	defer e.release()
+	defer e.Release()
 	err = transports.Stream(ctx, s, e, o.Limits)
 	// The connection may serve another request, which has a deadline of its own.
 	_ = e.rc.SetWriteDeadline(time.Now().Add(o.Limits.WriteTimeout))

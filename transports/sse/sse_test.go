@@ -351,11 +351,11 @@ func TestR3labsClientFollowsAcrossReconnects(t *testing.T) {
 
 func TestPayloadIsSplitOnEveryLineBreak(t *testing.T) {
 	e := encoder{}
-	e.hold()
+	e.Hold()
 	from := e.data()
-	e.b = append(e.b, "a\nb\rc\r\nd\n\ne"...)
+	e.B = append(e.B, "a\nb\rc\r\nd\n\ne"...)
 	e.end(from)
-	if got, want := string(e.b), "data: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: e\n\n"; got != want {
+	if got, want := string(e.B), "data: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: e\n\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -377,6 +377,6 @@ func BenchmarkEntries(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() { // 100 entries
 		e.Part(transports.Part{Batch: &batch, To: len(batch.Items)})
-		e.release()
+		e.Release()
 	}
 }
