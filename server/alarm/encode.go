@@ -84,7 +84,13 @@ func (a *Alarm) encode(typ string, now time.Time, by string) []byte {
 	b := make(text, 0, 640+len(a.Message))
 	b.head(typ, now, by)
 	b.key("alarm")
-	b = append(b, '{')
+	return append(a.AppendJSON(b), '}')
+}
+
+// AppendJSON writes the alarm as an object, as it stands in entries and in every
+// answer that has one.
+func (a *Alarm) AppendJSON(to []byte) []byte {
+	b := append(text(to), '{')
 	b.string("id", a.ID)
 	b.number("rev", a.Rev)
 	b.string("device", a.Device)
@@ -127,7 +133,7 @@ func (a *Alarm) encode(typ string, now time.Time, by string) []byte {
 	b.string("message", a.Message)
 	b.key("attrs")
 	b.attrs(a.Attrs)
-	return append(b, '}', '}')
+	return append(b, '}')
 }
 
 func (b *text) attrs(attrs map[string]string) {

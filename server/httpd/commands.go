@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -94,40 +93,7 @@ func writeAlarm(c echo.Context, a *alarm.Alarm) error {
 	h := c.Response().Header()
 	h.Set("ETag", `"`+strconv.FormatUint(a.Rev, 10)+`"`)
 	h.Set("Cache-Control", "no-store")
-	return writeJSON(c, http.StatusOK, wire(a))
-}
-
-// A wireAlarm is an alarm with its times as they stand in entries. Its fields
-// hide those of the alarm.
-type wireAlarm struct {
-	*alarm.Alarm
-	Groups     []string          `json:"groups"`
-	RaisedAt   milliseconds      `json:"raised_at"`
-	LastRaised milliseconds      `json:"last_raised_at"`
-	ReceivedAt milliseconds      `json:"received_at"`
-	ClearedAt  *milliseconds     `json:"cleared_at"`
-	AckedAt    *milliseconds     `json:"acked_at"`
-	Attrs      map[string]string `json:"attrs"`
-}
-
-func wire(a *alarm.Alarm) wireAlarm {
-	w := wireAlarm{Alarm: a, Groups: a.Groups, Attrs: a.Attrs,
-		RaisedAt: milliseconds(a.RaisedAt), LastRaised: milliseconds(a.LastRaised), ReceivedAt: milliseconds(a.ReceivedAt),
-		ClearedAt: (*milliseconds)(a.ClearedAt), AckedAt: (*milliseconds)(a.AckedAt)}
-	if w.Groups == nil {
-		w.Groups = []string{}
-	}
-	if w.Attrs == nil {
-		w.Attrs = map[string]string{}
-	}
-	return w
-}
-
-// milliseconds is a time as inbox.TimeFormat writes it.
-type milliseconds time.Time
-
-func (t milliseconds) MarshalText() ([]byte, error) {
-	return time.Time(t).UTC().AppendFormat(nil, inbox.TimeFormat), nil
+	return write(c, http.StatusOK, typeJSON, append(a.AppendJSON(nil), '\n'))
 }
 
 // A noticeBody is what POST /v1/notices takes.

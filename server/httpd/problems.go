@@ -257,23 +257,14 @@ func (p *problem) appendJSON(b []byte, instance string) []byte {
 		b = strconv.AppendInt(b, int64(p.limit), 10)
 	}
 	if p.alarm != nil {
-		b = appendMember(b, "alarm", wire(p.alarm))
+		b = p.alarm.AppendJSON(append(b, `,"alarm":`...))
 	}
 	if p.report != nil {
-		b = appendMember(b, "report", p.report)
+		if text, err := json.Marshal(p.report); err == nil {
+			b = append(append(b, `,"report":`...), text...)
+		}
 	}
 	return append(b, '}')
-}
-
-func appendMember(b []byte, name string, v any) []byte {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return b
-	}
-	b = append(b, `,"`...)
-	b = append(b, name...)
-	b = append(b, `":`...)
-	return append(b, text...)
 }
 
 // fail is echo's error handler: it answers with the problem that the error is,

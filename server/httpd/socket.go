@@ -3,7 +3,6 @@ package httpd
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -114,7 +113,7 @@ func (k socketCommands) Acknowledge(ctx context.Context, c transports.Client, id
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(wire(&a))
+	return a.AppendJSON(nil), nil
 }
 
 func (k socketCommands) Publish(ctx context.Context, c transports.Client, events []byte) ([]byte, error) {
