@@ -244,7 +244,7 @@ func (r *Reader) joinBells() {
 	if r.w == nil {
 		r.w = &waiter{rung: make(chan struct{}, 1)}
 	}
-	if r.m == nil || len(r.joined) == 0 || r.stalest() {
+	if r.m == nil {
 		r.v.mu.RLock()
 		r.refresh(r.v.s)
 		r.v.mu.RUnlock()
@@ -269,13 +269,6 @@ func (r *Reader) leaveBells() {
 	r.joined = nil
 }
 
-// stalest says whether the membership may be out of date.
-func (r *Reader) stalest() bool {
-	r.v.mu.RLock()
-	defer r.v.mu.RUnlock()
-	return r.gen != r.v.gen || r.version != r.v.s.version
-}
-
 // refresh brings the membership up to date; under the view's read lock.
 func (r *Reader) refresh(s *state) {
 	if r.m == nil || r.gen != r.v.gen || r.version != s.version {
@@ -283,10 +276,6 @@ func (r *Reader) refresh(s *state) {
 	}
 	r.m.meet(s)
 }
-
-// SetGroups replaces the groups that the reader has besides the directory's,
-// when a token is refreshed.
-func (r *Reader) SetGroups(groups []string) { r.extra, r.m = groups, nil }
 
 // Cursor is where the reader stands, including what it looked at and found to
 // be nobody's of his.
