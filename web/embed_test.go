@@ -39,10 +39,10 @@ func TestThePageHasAllThatItLoads(t *testing.T) {
 	server := httptest.NewServer(web.Live())
 	defer server.Close()
 	seen := map[string]string{}
-	todo := []string{"/"}
-	for len(todo) > 0 {
-		path := todo[0]
-		todo = todo[1:]
+	paths := []string{"/"}
+	for len(paths) > 0 {
+		path := paths[0]
+		paths = paths[1:]
 		if _, done := seen[path]; done {
 			continue
 		}
@@ -58,7 +58,7 @@ func TestThePageHasAllThatItLoads(t *testing.T) {
 			t.Errorf("%s: %v", path, resp.Header)
 		}
 		for _, m := range references.FindAllStringSubmatch(body, -1) {
-			todo = append(todo, "/live/"+strings.TrimPrefix(m[1], "live/"))
+			paths = append(paths, "/live/"+strings.TrimPrefix(m[1], "live/"))
 		}
 	}
 	if len(seen) != 13 {

@@ -5,76 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"tocsin/server/internal/streamtest"
+	"tocsin/transports/transporttest"
 )
 
 // allWays are the five ways to read an inbox.
 var allWays = []string{"ws", "sse", "longpoll", "poll", "page"}
-
-// freeAddress is an address of the loopback interface where nobody listens now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// nginx runs a real nginx in front of the server, with docker/nginx.conf on
-// other ports, and returns its address.
-func nginx(t *testing.T, upstream string) string {
-	t.Helper()
-	conf, err := os.ReadFile("../../docker/nginx.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := freeAddress(t)
-	dir := t.TempDir()
-	text := strings.NewReplacer("listen 127.0.0.1:8000", "listen "+address, "server 127.0.0.1:8080", "server "+upstream,
-		"/tmp/tocsin-nginx", filepath.Join(dir, "nginx"), "65536", "4096").Replace(string(conf))
-	if !strings.Contains(text, upstream) || !strings.Contains(text, address) {
-		t.Fatal("docker/nginx.conf has changed its addresses")
-	}
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("nginx", "-c", file, "-g", "daemon off;")
-	var out bytes.Buffer
-	cmd.Stderr = &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start nginx: %v", err)
-	}
-	t.Cleanup(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // master and workers
-		cmd.Wait()
-	})
-	ctx, cancel := contextUntil(t, func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	defer cancel()
-	if <-ctx.Done(); context.Cause(ctx) == context.DeadlineExceeded {
-		t.Fatalf("nginx does not answer: %s", out.String())
-	}
-	return "http://" + address
-}
 
 // publish sends a stream in batches, each again with its ids until it has been
 // answered in full.
@@ -132,7 +73,7 @@ func TestSixtyReadersHopBetweenFiveWays(t *testing.T) {
 			s.want(s.request("POST", "/v1/directory", s.root(), directoryOf(stream.Lines), "Content-Type", "application/x-ndjson"), 200)
 			base := s.url()
 			if through == "nginx" {
-				base = nginx(t, s.http)
+				base = transporttest.Nginx(t, []string{s.http})
 			}
 			hopAround(t, s, stream, base)
 		})

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tocsin/transports/transporttest"
 )
 
 // A block is a part of the README that is run as it stands.
@@ -51,10 +53,10 @@ func TestReadmeRunsAsWritten(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	public := freeAddress(t)
+	public := transporttest.FreeAddress(t)
 	cmd := exec.CommandContext(ctx, "bash", "-c", script.String())
 	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "TOCSIN_HTTP="+public, "TOCSIN_OPS="+freeAddress(t), "TOCSIN_URL=http://"+public)
+	cmd.Env = append(os.Environ(), "TOCSIN_HTTP="+public, "TOCSIN_OPS="+transporttest.FreeAddress(t), "TOCSIN_URL=http://"+public)
 	// A process group of its own, so that what the lines leave running ends too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -13,9 +13,10 @@ import (
 	"time"
 )
 
-// nginx is a Front: the one of docker/nginx.conf, as it is but for addresses and
-// the places of its files.
-func nginx(t testing.TB, nodes []string) string {
+// Nginx is a Front: the one of docker/nginx.conf, as it is but for addresses and
+// the places of its files. The test that calls it lies two folders below the
+// module's root.
+func Nginx(t testing.TB, nodes []string) string {
 	t.Helper()
 	program, err := exec.LookPath("nginx")
 	if err != nil {
@@ -24,7 +25,7 @@ func nginx(t testing.TB, nodes []string) string {
 	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("nginx is needed, .ci/setup installs it: %v", err)
 	}
-	address := freeAddress(t)
+	address := FreeAddress(t)
 	conf := filepath.Join(t.TempDir(), "nginx.conf")
 	if err := os.WriteFile(conf, []byte(nginxConf(t, filepath.Dir(conf), address, nodes)), 0o600); err != nil {
 		t.Fatal(err)

@@ -11,5 +11,5 @@ func TestDirect(t *testing.T) {
 
 func TestThroughNginx(t *testing.T) {
 	t.Parallel()
-	Run(t, nginx, Transports)
+	Run(t, Nginx, Transports)
 }

@@ -74,7 +74,7 @@ func NewWorld(t testing.TB, front Front, s Settings) *World {
 		w.limits.Gather = time.Millisecond
 	}
 	for range max(s.Nodes, 1) {
-		w.addresses = append(w.addresses, freeAddress(t))
+		w.addresses = append(w.addresses, FreeAddress(t))
 	}
 	w.nodes = make([]*node, len(w.addresses))
 	w.Start(0)
@@ -84,15 +84,15 @@ func NewWorld(t testing.TB, front Front, s Settings) *World {
 	return w
 }
 
-// firstPort and ports are where freeAddress looks. It is below what a system gives
+// firstPort and ports are where FreeAddress looks. It is below what a system gives
 // to whoever connects: such a port could be taken between two starts of its node.
 var (
 	firstPort = 15000 + rand.Int64N(10000)
 	ports     atomic.Int64
 )
 
-// freeAddress is one of the loopback that nobody listens at.
-func freeAddress(t testing.TB) string {
+// FreeAddress is one of the loopback that nobody listens at.
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
 		address := fmt.Sprintf("127.0.0.1:%d", firstPort+ports.Add(1))
