@@ -29,9 +29,17 @@ type Alarm struct {
 	Earlier     uint64            `json:"earlier_unacked"`
 	Message     string            `json:"message"`
 	Attrs       map[string]string `json:"attrs"`
+	// Chattering: raised so often that its changes are told at intervals only.
+	Chattering bool `json:"chattering,omitempty"`
+	// ShelvedUntil is when a shelved alarm comes back by itself.
+	ShelvedUntil *time.Time `json:"shelved_until,omitempty"`
+	ShelvedBy    string     `json:"shelved_by,omitempty"`
+	// Comments is how many comments the occurrence has; the texts are in its
+	// history.
+	Comments uint64 `json:"comments,omitempty"`
 }
 
-// Status words of a Result.
+// Status words of a Result, and of the entry that the event made.
 const (
 	StatusRaised   = "raised"
 	StatusRepeated = "repeated"
@@ -39,10 +47,24 @@ const (
 	StatusOrphan   = "orphan"
 	StatusLate     = "late"
 	StatusRejected = "rejected"
+	// StatusUnchanged answers a report of a level that was as reported already
+	// (Event.Level). It made no entry.
+	StatusUnchanged = "unchanged"
 )
 
-// StatusMoved is the outcome inside an entry that moved an alarm to other groups.
-const StatusMoved = "moved"
+// Status words of the other entries: of commands, and of the worker.
+const (
+	StatusAcked     = "acked"
+	StatusUnacked   = "unacked"
+	StatusShelved   = "shelved"
+	StatusUnshelved = "unshelved"
+	StatusCommented = "commented"
+	StatusMoved     = "moved"   // to other groups, with its device
+	StatusFolded    = "folded"  // quiet changes were told together
+	StatusExpired   = "expired" // cleared for want of reports
+	StatusWatched   = "watched" // quiet: whether somebody got it was looked at
+	StatusRenewed   = "renewed" // quiet: kept from being purged
+)
 
 // A Result answers one event, in the order of the events.
 type Result struct {

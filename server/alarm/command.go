@@ -4,27 +4,193 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"time"
 
 	"tocsin/server/inbox"
 )
 
-// MaxNoteBytes bounds the note of an acknowledgement.
-const MaxNoteBytes = 1024
+// Limits of a command.
+const (
+	MaxNoteBytes = 1024
+	// MaxCommands is how many one call of DoAll takes.
+	MaxCommands = 200
+	// MaxShelf is how long an alarm may be shelved at most; DefaultShelf is for
+	// those who do not say.
+	MaxShelf     = 30 * 24 * time.Hour
+	DefaultShelf = time.Hour
+)
 
-// StatusAcked is the outcome of an acknowledgement, inside its entry.
-const StatusAcked = "acked"
+// An Op is what a user wants done to an alarm.
+type Op string
+
+// The operations.
+const (
+	// Acknowledge notes that the user knows of the alarm. The first one wins: a
+	// second changes nothing and returns the first's values. It acknowledges the
+	// earlier occurrences too.
+	Acknowledge Op = "ack"
+	// Unacknowledge takes the acknowledgement back.
+	Unacknowledge Op = "unack"
+	// Clear forces the condition to be over; the note, which must be given, says
+	// why. An alarm that is over stays as it is.
+	Clear Op = "clear"
+	// Shelve sets the alarm aside until a time, when it comes back by itself;
+	// Unshelve brings it back at once.
+	Shelve   Op = "shelve"
+	Unshelve Op = "unshelve"
+	// Comment adds the note to the alarm's history.
+	Comment Op = "comment"
+)
+
+// Ops lists the operations.
+var Ops = [...]Op{Acknowledge, Unacknowledge, Clear, Shelve, Unshelve, Comment}
 
 // A Command is what a user wants done to an alarm.
 type Command struct {
+	Op     Op
 	User   string
 	Groups []string // besides the directory's
 	ID     string   // of the occurrence
 	Rev    uint64   // the revision it must be at; 0: any
 	Note   string
+	Until  time.Time // of Shelve; zero is DefaultShelf from now
 }
 
-// Get returns an alarm that the user may see. ErrNotFound also where the id
-// names a former occurrence.
+// check says whether the command is within bounds; the error is a FieldError.
+func (c *Command) check(now time.Time) error {
+	if len(c.Note) > MaxNoteBytes {
+		return inbox.Fieldf("note", "at most %d bytes, not %d", MaxNoteBytes, len(c.Note))
+	}
+	if err := inbox.CheckText("note", c.Note, 0, MaxNoteBytes); err != nil {
+		return err
+	}
+	switch c.Op {
+	case Acknowledge, Unacknowledge, Unshelve:
+	case Clear, Comment:
+		if strings.TrimSpace(c.Note) == "" {
+			return inbox.Fieldf("note", "required: %s", map[Op]string{Clear: "why the alarm is over", Comment: "the comment"}[c.Op])
+		}
+	case Shelve:
+		if c.Until.IsZero() {
+			c.Until = now.Add(DefaultShelf)
+		}
+		c.Until = c.Until.UTC().Truncate(time.Millisecond)
+		if !c.Until.After(now) || c.Until.Sub(now) > MaxShelf {
+			return inbox.Fieldf("until", "want a time within %d days from now, not %s", MaxShelf/(24*time.Hour), c.Until.Format(time.RFC3339))
+		}
+	default:
+		return inbox.Fieldf("op", "want one of %v, not %.40q", Ops, c.Op)
+	}
+	return nil
+}
+
+// Do does what the command says and returns the alarm as it is then. Whoever
+// reads at this node afterwards finds it done. Errors: ErrNotFound, a
+// FieldError, a ConflictError, those of the log.
+func (e *Engine) Do(ctx context.Context, c Command) (Alarm, error) {
+	e.o.View.CatchUp(ctx)
+	after, seq, err := e.do(ctx, c)
+	if err != nil {
+		return Alarm{}, err
+	}
+	return after, e.o.View.Wait(ctx, seq)
+}
+
+// A Done answers one command.
+type Done struct {
+	Alarm Alarm
+	Err   error // as of Do
+}
+
+// DoAll does several commands, at most MaxCommands, and answers each in order;
+// one that fails stops no other.
+func (e *Engine) DoAll(ctx context.Context, commands []Command) ([]Done, error) {
+	if len(commands) > MaxCommands {
+		return nil, inbox.Fieldf("ids", "at most %d, not %d", MaxCommands, len(commands))
+	}
+	e.o.View.CatchUp(ctx)
+	done := make([]Done, len(commands))
+	last := uint64(0)
+	for i, c := range commands {
+		var seq uint64
+		done[i].Alarm, seq, done[i].Err = e.do(ctx, c)
+		last = max(last, seq)
+	}
+	return done, e.o.View.Wait(ctx, last)
+}
+
+func (e *Engine) do(ctx context.Context, c Command) (after Alarm, seq uint64, err error) {
+	if err := c.check(e.now()); err != nil {
+		return after, 0, err
+	}
+	subject, tag, err := e.visible(c.User, c.Groups, c.ID)
+	if err != nil {
+		return after, 0, err
+	}
+	p, err := e.fromView(ctx, subject)
+	if err != nil {
+		return after, 0, err
+	}
+	_, r, err := e.commit(ctx, subject, "", p, func(p *present) (inbox.Entry, error) {
+		if err := addressed(p, tag, c.Rev); err != nil {
+			return inbox.Entry{}, err
+		}
+		next := e.change(p, "", "", c.User)
+		next.note = c.Note
+		if !next.apply(&c) {
+			after = p.body.Alarm
+			return e.unchanged(p, next.status, next.now), nil
+		}
+		next.alarm.Rev++
+		after = next.alarm
+		return e.next(p, &next), nil
+	})
+	return after, r.Seq, err
+}
+
+// apply makes the change what the command says; false: it is so already.
+func (n *change) apply(c *Command) (changed bool) {
+	a := &n.alarm
+	switch c.Op {
+	case Acknowledge:
+		n.typ, n.status = TypeAcked, StatusAcked
+		if changed = !a.Acked; changed {
+			a.Acked, a.AckedBy, a.AckedAt, a.AckNote = true, &c.User, &n.now, c.Note
+			a.Earlier = 0
+			n.timing.watch = 0
+		}
+	case Unacknowledge:
+		n.typ, n.status = TypeUnacked, StatusUnacked
+		if changed = a.Acked; changed {
+			a.unack()
+		}
+	case Clear:
+		n.typ, n.status = TypeCleared, StatusCleared
+		if changed = a.Active; changed {
+			a.Active, a.ClearedAt, a.ClearReason = false, &n.now, clearForced
+			n.timing.expire = 0
+		}
+	case Shelve:
+		n.typ, n.status = TypeShelved, StatusShelved
+		changed = true
+		a.ShelvedUntil, a.ShelvedBy = &c.Until, c.User
+	case Unshelve:
+		n.typ, n.status = TypeUpdated, StatusUnshelved
+		if changed = a.ShelvedUntil != nil; changed {
+			a.ShelvedUntil, a.ShelvedBy = nil, ""
+		}
+	case Comment:
+		n.typ, n.status = TypeCommented, StatusCommented
+		changed = true
+		a.Comments++
+	}
+	return changed
+}
+
+func (a *Alarm) unack() { a.Acked, a.AckedBy, a.AckedAt, a.AckNote = false, nil, nil, "" }
+
+// Get returns an alarm that the user may see: the present occurrence, or a
+// former one as the log has it last. Errors: ErrNotFound, those of the log.
 func (e *Engine) Get(ctx context.Context, user string, groups []string, id string) (Alarm, error) {
 	e.o.View.CatchUp(ctx)
 	subject, tag, err := e.visible(user, groups, id)
@@ -51,47 +217,9 @@ func (e *Engine) visible(user string, groups []string, id string) (subject, tag 
 	return subject, tag, nil
 }
 
-// Acknowledge notes that the user knows of the alarm. The first one wins: a
-// second changes nothing and returns the first's values. It acknowledges the
-// earlier occurrences too. Errors: ErrNotFound, a FieldError, a ConflictError,
-// those of the log.
-func (e *Engine) Acknowledge(ctx context.Context, c Command) (Alarm, error) {
-	if len(c.Note) > MaxNoteBytes {
-		return Alarm{}, inbox.Fieldf("note", "at most %d bytes, not %d", MaxNoteBytes, len(c.Note))
-	}
-	e.o.View.CatchUp(ctx)
-	subject, tag, err := e.visible(c.User, c.Groups, c.ID)
-	if err != nil {
-		return Alarm{}, err
-	}
-	p, err := e.fromView(ctx, subject)
-	if err != nil {
-		return Alarm{}, err
-	}
-	var after Alarm
-	_, r, err := e.commit(ctx, subject, "", p, func(p *present) (inbox.Entry, error) {
-		if err := e.addressed(p, tag, c.Rev); err != nil {
-			return inbox.Entry{}, err
-		}
-		now := e.now()
-		after = p.body.Alarm
-		if after.Acked {
-			return e.unchanged(p, StatusAcked, now), nil
-		}
-		after.Rev++
-		after.Acked, after.AckedBy, after.AckedAt, after.AckNote = true, &c.User, &now, c.Note
-		after.Earlier = 0
-		return e.next(p, &after, p.entry.Audience, TypeAcked, StatusAcked, c.User, now, false), nil
-	})
-	if err != nil {
-		return Alarm{}, err
-	}
-	return after, e.o.View.Wait(ctx, r.Seq)
-}
-
 // addressed says whether a command for this occurrence and revision applies to
 // the present state.
-func (e *Engine) addressed(p *present, tag string, rev uint64) error {
+func addressed(p *present, tag string, rev uint64) error {
 	switch {
 	case !p.has():
 		return ErrNotFound

@@ -2,6 +2,7 @@ package alarm
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 	"unicode/utf8"
@@ -22,6 +23,8 @@ const byIngest = "ingest"
 const (
 	clearReported  = "reported"
 	clearMomentary = "momentary"
+	clearExpired   = "expired"
+	clearForced    = "forced"
 )
 
 // when is the event's time for ordering. A time that is not believed is returned
@@ -45,6 +48,8 @@ func (e *Engine) decide(ctx context.Context, p *present, ev *Event) (inbox.Entry
 	severity, cleared, word := ev.severity()
 	a := &p.body.Alarm
 	switch {
+	case cleared && ev.Level && !a.Active:
+		return inbox.Entry{}, errAsKnown
 	case cleared && !p.has():
 		return e.orphan(p), nil
 	case cleared && !a.Active:
@@ -54,24 +59,43 @@ func (e *Engine) decide(ctx context.Context, p *present, ev *Event) (inbox.Entry
 	case !cleared && p.has() && !a.Active && a.ClearReason != clearMomentary && a.ClearedAt != nil && t.Before(*a.ClearedAt):
 		return e.unchanged(p, StatusLate, now), nil
 	}
-	groups, to, err := e.home(ctx, ev.Device)
-	if err != nil {
+	if ev.Level && p.has() && a.Active != cleared && (cleared || a.Severity == severity.String()) {
+		return inbox.Entry{}, errAsKnown
+	}
+	c := e.change(p, "", "", byIngest)
+	c.now, c.at = now, t
+	var err error
+	if c.alarm.Groups, c.to, err = e.home(ctx, ev.Device); err != nil {
 		return inbox.Entry{}, err
 	}
-	next := *a // the maps and pointers within are replaced, never changed
-	next.Groups = groups
-	next.Rev++
-	describe(&next, ev, distrusted, word)
+	// The maps and pointers within the alarm are replaced, never changed.
+	c.alarm.Rev++
+	describe(&c.alarm, ev, distrusted, word)
+	var o occasion
 	switch {
 	case cleared:
-		next.Active, next.ClearedAt, next.ClearReason = false, &t, clearReported
-		return e.next(p, &next, to, TypeCleared, StatusCleared, byIngest, now, false), nil
+		c.typ, c.status, o.clears = TypeCleared, StatusCleared, true
+		c.alarm.Active, c.alarm.ClearedAt, c.alarm.ClearReason = false, &t, clearReported
 	case a.Active:
-		escalated := repeat(&next, severity, t)
-		return e.next(p, &next, to, TypeUpdated, StatusRepeated, byIngest, now, escalated), nil
+		c.typ, c.status = TypeUpdated, StatusRepeated
+		o.escalates = repeat(&c.alarm, severity, t)
+		c.announces = o.escalates
+	default:
+		c.typ, c.status, c.announces, o.begins = TypeRaised, StatusRaised, true, true
+		o.escalates = p.has() && worse(severity, a.Severity)
+		raise(&c.alarm, p, ev, severity, t, now)
 	}
-	raise(&next, p, ev, severity, t, now)
-	return e.next(p, &next, to, TypeRaised, StatusRaised, byIngest, now, true), nil
+	c.quiet = e.tell(&c.alarm, &c.timing, e.moment(t, now), o)
+	e.stir(&c.alarm, &c.timing, now, c.announces)
+	return e.next(p, &c), nil
+}
+
+// errAsKnown: a report of a level says what is known already.
+var errAsKnown = errors.New("nothing has changed")
+
+func worse(s inbox.Severity, than string) bool {
+	former, _ := inbox.ParseSeverity(than)
+	return s > former
 }
 
 // orphan is a clear of what was never raised: occurrence 0, in nobody's inbox.
@@ -134,7 +158,7 @@ func repeat(a *Alarm, severity inbox.Severity, t time.Time) (escalated bool) {
 	if severity <= former {
 		return false
 	}
-	a.Acked, a.AckedBy, a.AckedAt, a.AckNote = false, nil, nil, ""
+	a.unack()
 	return true
 }
 
@@ -147,7 +171,8 @@ func raise(a *Alarm, p *present, ev *Event, severity inbox.Severity, t, now time
 		Severity:   severity.String(), SeverityMax: severity.String(),
 		Kind: KindStateful, Active: true, Count: 1,
 		RaisedAt: t, LastRaised: t, ReceivedAt: now,
-		Earlier: former.Earlier,
+		Earlier:      former.Earlier,
+		ShelvedUntil: former.ShelvedUntil, ShelvedBy: former.ShelvedBy, // until its time is over
 		Message: cut(ev.Message, MaxMessageBytes), Attrs: a.Attrs,
 	}
 	if ev.Attrs == nil && p.has() {

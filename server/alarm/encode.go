@@ -1,6 +1,7 @@
 package alarm
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -13,11 +14,14 @@ import (
 
 // Types of entries.
 const (
-	TypeRaised  = "alarm.raised"
-	TypeUpdated = "alarm.updated"
-	TypeAcked   = "alarm.acked"
-	TypeCleared = "alarm.cleared"
-	TypeNotice  = "notice"
+	TypeRaised    = "alarm.raised"
+	TypeUpdated   = "alarm.updated"
+	TypeAcked     = "alarm.acked"
+	TypeUnacked   = "alarm.unacked"
+	TypeCleared   = "alarm.cleared"
+	TypeShelved   = "alarm.shelved"
+	TypeCommented = "alarm.commented"
+	TypeNotice    = "notice"
 )
 
 // A body is what readers see of an entry.
@@ -25,6 +29,7 @@ type body struct {
 	Type  string    `json:"type"`
 	Time  time.Time `json:"time"`
 	By    string    `json:"by"`
+	Note  string    `json:"note,omitempty"` // of the command
 	Alarm Alarm     `json:"alarm"`
 }
 
@@ -79,12 +84,27 @@ func (b *text) head(typ string, now time.Time, by string) {
 	b.string("by", by)
 }
 
-// encode writes an entry's body.
-func (a *Alarm) encode(typ string, now time.Time, by string) []byte {
-	b := make(text, 0, 640+len(a.Message))
-	b.head(typ, now, by)
+// encode writes an entry's body. The alarm comes last: see Text.
+func (c *change) encode() []byte {
+	b := make(text, 0, 640+len(c.alarm.Message)+len(c.note))
+	b.head(c.typ, c.now, c.by)
+	if c.note != "" {
+		b.string("note", c.note)
+	}
 	b.key("alarm")
-	return append(a.AppendJSON(b), '}')
+	return append(c.alarm.AppendJSON(b), '}')
+}
+
+// Text cuts the alarm's own JSON object out of the body of an alarm's entry. It
+// shares the body's memory; nil for what is no such body.
+func Text(body []byte) []byte {
+	// Inside a string the quotes would be escaped.
+	const key = `,"alarm":`
+	i := bytes.Index(body, []byte(key))
+	if i < 0 {
+		return nil
+	}
+	return body[i+len(key) : len(body)-1]
 }
 
 // AppendJSON writes the alarm as an object, as it stands in entries and in every
@@ -130,6 +150,16 @@ func (a *Alarm) AppendJSON(to []byte) []byte {
 		b.string("ack_note", a.AckNote)
 	}
 	b.number("earlier_unacked", a.Earlier)
+	if a.Chattering {
+		b.bool("chattering", true)
+	}
+	if a.ShelvedUntil != nil {
+		b.time("shelved_until", *a.ShelvedUntil)
+		b.string("shelved_by", a.ShelvedBy)
+	}
+	if a.Comments > 0 {
+		b.number("comments", a.Comments)
+	}
 	b.string("message", a.Message)
 	b.key("attrs")
 	b.attrs(a.Attrs)

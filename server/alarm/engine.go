@@ -28,6 +28,20 @@ type Options struct {
 	// TrustDeviceTime takes a device's clock as it is. Otherwise a time more than
 	// 5 minutes ahead or 7 days behind gives way to the server's.
 	TrustDeviceTime bool
+	// Fold is the time in which readers get at most one entry of an alarm that
+	// repeats or chatters, the rest being told together at its end; 0 tells
+	// everything at once.
+	Fold time.Duration
+	// AutoClear gives, by type, how long after its last report an alarm that is
+	// still active is taken for over.
+	AutoClear map[string]time.Duration
+	// Reached says whether an entry has reached anybody who should see it. It is
+	// asked about critical alarms that nobody has acknowledged, 15 s after they
+	// were announced. nil: nobody is asked.
+	Reached func(ctx context.Context, e inbox.Entry) (bool, error)
+	// Undelivered is called for those that have reached nobody, before that is
+	// noted, so perhaps more than once. Its error has it called again.
+	Undelivered func(ctx context.Context, a Alarm, e inbox.Entry) error
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Logger; nil is silent.
@@ -53,8 +67,9 @@ func (e *Engine) now() time.Time { return e.o.Now().UTC().Truncate(time.Millisec
 // A present is what a decision starts from: the newest entry of an alarm's
 // subject. The zero value is an alarm that was never raised.
 type present struct {
-	entry inbox.Entry
-	body  body
+	entry  inbox.Entry
+	body   body
+	timing timing
 }
 
 // has says whether the alarm was ever raised.
@@ -92,6 +107,7 @@ func newPresent(entry inbox.Entry) (present, error) {
 	}
 	var err error
 	p.body, err = decode(&entry)
+	p.timing = decodeTiming(entry.Private)
 	return p, err
 }
 
@@ -108,16 +124,45 @@ func (e *Engine) home(ctx context.Context, device string) (groups []string, to i
 	return groups, inbox.RouteAudience(route), nil
 }
 
-// next makes the entry that follows the present one with this alarm.
-func (e *Engine) next(p *present, a *Alarm, to inbox.Audience, typ, status, by string, now time.Time, announces bool) inbox.Entry {
+// A change is what is to follow the present entry of an alarm.
+type change struct {
+	alarm  Alarm
+	timing timing
+	to     inbox.Audience
+	typ    string // of the entry
+	status string // of the outcome
+	by     string
+	note   string
+	now    time.Time // by the server's clock
+	at     time.Time // by the clock of events; zero is now
+	quiet  bool
+	// announces: it makes the alarm unread.
+	announces bool
+}
+
+// change begins one that leaves everything as it is.
+func (e *Engine) change(p *present, typ, status, by string) change {
+	return change{alarm: p.body.Alarm, timing: p.timing, to: p.entry.Audience, typ: typ, status: status, by: by, now: e.now()}
+}
+
+// next makes the entry of the change.
+func (e *Engine) next(p *present, c *change) inbox.Entry {
+	a := &c.alarm
 	severity, _ := inbox.ParseSeverity(a.Severity)
+	if !c.quiet {
+		c.timing.fold = 0 // whatever was folded is told by this
+	}
+	if c.at.IsZero() {
+		c.at = c.now
+	}
 	n := inbox.Entry{
-		Subject: p.entry.Subject, Epoch: e.o.Epoch, Audience: to, Status: status,
+		Subject: p.entry.Subject, Epoch: e.o.Epoch, Audience: c.to, Status: c.status, Quiet: c.quiet,
 		Tag: inbox.AlarmTag(a.Occurrence, a.ReceivedAt), Rev: a.Rev,
 		Severity: severity, Active: a.Active, Acked: a.Acked,
-		Body: a.encode(typ, now, by),
+		At: c.at, Due: c.timing.due(a), Private: c.timing.encode(),
+		Body: c.encode(),
 	}
-	n.Succeed(&p.entry, announces, now, e.o.View.Purged())
+	n.Succeed(&p.entry, c.announces, c.now, e.o.View.Purged())
 	return n
 }
 

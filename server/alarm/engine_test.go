@@ -134,7 +134,7 @@ func TestSeverity(t *testing.T) {
 	r := n.one(raise("minor"))
 	ack := func() {
 		t.Helper()
-		if _, err := n.engine.Acknowledge(t.Context(), alarm.Command{User: "u", Groups: []string{"*"}, ID: r.ID}); err != nil {
+		if _, err := n.engine.Do(t.Context(), alarm.Command{Op: alarm.Acknowledge, User: "u", Groups: []string{"*"}, ID: r.ID}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -253,7 +253,7 @@ func TestAcknowledge(t *testing.T) {
 	n.one(cleared())
 	two := n.one(raise("major"))
 	ack := func(user, id string, rev uint64) (alarm.Alarm, error) {
-		return n.engine.Acknowledge(t.Context(), alarm.Command{User: user, Groups: []string{"unassigned"}, ID: id, Rev: rev, Note: "by " + user})
+		return n.engine.Do(t.Context(), alarm.Command{Op: alarm.Acknowledge, User: user, Groups: []string{"unassigned"}, ID: id, Rev: rev, Note: "by " + user})
 	}
 	var conflict *alarm.ConflictError
 	if _, err := ack("ann", one.ID, 0); !errors.Is(err, alarm.ErrSuperseded) || !errors.As(err, &conflict) || conflict.Present.ID != two.ID {
@@ -275,7 +275,7 @@ func TestAcknowledge(t *testing.T) {
 			t.Errorf("acknowledging %q: %v", id, err)
 		}
 	}
-	if _, err := n.engine.Acknowledge(t.Context(), alarm.Command{User: "eve", ID: two.ID}); !errors.Is(err, alarm.ErrNotFound) {
+	if _, err := n.engine.Do(t.Context(), alarm.Command{Op: alarm.Acknowledge, User: "eve", ID: two.ID}); !errors.Is(err, alarm.ErrNotFound) {
 		t.Errorf("by one who does not see it: %v", err)
 	}
 }
@@ -331,7 +331,7 @@ func TestAlarmsFollowTheirDevice(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var worker sync.WaitGroup
-	worker.Go(func() { n.engine.MoveMisrouted(ctx) })
+	worker.Go(func() { n.engine.Work(ctx) })
 	defer worker.Wait()
 	defer cancel()
 	r := n.one(raise("major"))

@@ -51,6 +51,12 @@ type Event struct {
 	Attrs     map[string]string `json:"attrs"`
 	// Time is the device's; zero is the server's time of arrival.
 	Time time.Time `json:"time"`
+
+	// Level says that the event repeats a condition rather than reports a change
+	// of it, as bits that stand in every report of a device do: it counts only
+	// where it differs from what is known. A door sets it, never the text of an
+	// event.
+	Level bool `json:"-"`
 }
 
 // ParseEvent reads one JSON object. Unknown fields are ignored. The error is

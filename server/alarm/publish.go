@@ -70,7 +70,11 @@ func (b *batch) add(i int) {
 	}
 	p.entry.Subject = subject
 	n, err := b.e.decide(b.ctx, &p, ev)
-	if err != nil {
+	switch {
+	case errors.Is(err, errAsKnown):
+		b.results[i] = asKnown(&p.entry)
+		return
+	case err != nil:
 		b.reject(i, err)
 		return
 	}
@@ -103,6 +107,10 @@ func (b *batch) flush() {
 		if errors.Is(r.Err, inbox.ErrConflict) {
 			p.entry, r = b.again(p)
 		}
+		if errors.Is(r.Err, errAsKnown) { // since the first decision
+			b.results[p.i] = asKnown(&p.entry)
+			continue
+		}
 		b.results[p.i] = b.e.outcome(b.ctx, &p.entry, r)
 		if !r.Duplicate {
 			b.last = max(b.last, r.Seq)
@@ -121,7 +129,11 @@ func (b *batch) again(p pending) (inbox.Entry, inbox.Receipt) {
 		return p.entry, inbox.Receipt{Err: err}
 	}
 	n, r, err := b.e.commit(b.ctx, p.subject, b.id(ev), now, func(p *present) (inbox.Entry, error) {
-		return b.e.decide(b.ctx, p, ev)
+		n, err := b.e.decide(b.ctx, p, ev)
+		if errors.Is(err, errAsKnown) {
+			n = p.entry
+		}
+		return n, err
 	})
 	if err != nil {
 		r.Err = err
@@ -150,6 +162,15 @@ func (e *Engine) outcome(ctx context.Context, n *inbox.Entry, r inbox.Receipt) R
 	}
 	result := Result{Rev: n.Rev, Seq: r.Seq, Status: n.Status, Duplicate: r.Duplicate}
 	if n.Tag != "" { // an orphan of what was never raised has no occurrence
+		result.ID = n.ID()
+	}
+	return result
+}
+
+// asKnown answers a report of a level from the entry that says the same.
+func asKnown(n *inbox.Entry) Result {
+	result := Result{Rev: n.Rev, Seq: n.Seq, Status: StatusUnchanged}
+	if n.Tag != "" {
 		result.ID = n.ID()
 	}
 	return result

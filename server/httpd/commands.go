@@ -64,7 +64,8 @@ func (s *Server) postAck(c echo.Context, id auth.Identity) error {
 	if err != nil {
 		return err
 	}
-	a, err := s.o.Alarms.Acknowledge(c.Request().Context(), alarm.Command{
+	a, err := s.o.Alarms.Do(c.Request().Context(), alarm.Command{
+		Op:   alarm.Acknowledge,
 		User: id.User, Groups: id.Groups, ID: name, Rev: rev, Note: body.Note,
 	})
 	if err != nil {

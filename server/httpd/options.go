@@ -20,7 +20,9 @@ import (
 type Alarms interface {
 	// Publish answers each event, in order.
 	Publish(ctx context.Context, publisher string, events []alarm.Event) []alarm.Result
-	Acknowledge(ctx context.Context, c alarm.Command) (alarm.Alarm, error)
+	// Do and DoAll do what users want done to alarms.
+	Do(ctx context.Context, c alarm.Command) (alarm.Alarm, error)
+	DoAll(ctx context.Context, commands []alarm.Command) ([]alarm.Done, error)
 	Get(ctx context.Context, user string, groups []string, id string) (alarm.Alarm, error)
 	Notify(ctx context.Context, from string, n alarm.Notice) ([]alarm.NoticeResult, error)
 }

@@ -90,7 +90,7 @@ func (s *Server) pageOptions() page.Options {
 		View: s.o.View, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle, Delivered: s.html.Delivered,
 		SameOrigin: auth.SameOrigin, CSRF: auth.CSRFToken, CheckCSRF: auth.CheckCSRF,
 		Ack: func(ctx context.Context, user string, groups []string, id, text string) error {
-			_, err := s.o.Alarms.Acknowledge(ctx, alarm.Command{User: user, Groups: groups, ID: id, Note: text})
+			_, err := s.o.Alarms.Do(ctx, alarm.Command{Op: alarm.Acknowledge, User: user, Groups: groups, ID: id, Note: text})
 			return err
 		},
 		Read: func(ctx context.Context, user string, groups []string, upto string) error {

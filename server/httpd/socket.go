@@ -109,7 +109,7 @@ func (k socketCommands) MarkRead(ctx context.Context, c transports.Client, upto 
 }
 
 func (k socketCommands) Acknowledge(ctx context.Context, c transports.Client, id string, rev uint64, text string) ([]byte, error) {
-	a, err := k.s.o.Alarms.Acknowledge(ctx, alarm.Command{User: c.User, Groups: c.Groups, ID: id, Rev: rev, Note: text})
+	a, err := k.s.o.Alarms.Do(ctx, alarm.Command{Op: alarm.Acknowledge, User: c.User, Groups: c.Groups, ID: id, Rev: rev, Note: text})
 	if err != nil {
 		return nil, err
 	}

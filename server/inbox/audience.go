@@ -11,6 +11,7 @@ type record struct {
 	rev       uint64
 	told      uint64 // 0: never
 	announced uint64 // 0: never
+	due       int64  // when the worker looks at it again, Unix milliseconds; 0: never
 	severity  Severity
 	active    bool
 	acked     bool

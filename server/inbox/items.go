@@ -62,6 +62,7 @@ func (s *state) fill(r *record, e *Entry) {
 	r.told, r.announced = e.ToldAt(), e.AnnouncedAt()
 	r.severity, r.active, r.acked = e.Severity, e.Active, e.Acked
 	r.home, r.left = s.audience(e.Audience), e.Left
+	s.due.set(r, dueAt(e))
 }
 
 // sites are the audiences that index and count the record.
@@ -226,6 +227,7 @@ func (s *state) purge(below uint64) {
 		}
 		s.replaceLeft(r, gone.left)
 		r.severity = 0
+		s.due.set(r, 0)
 		s.track(r, gone.open())
 		delete(s.records, subject)
 	}

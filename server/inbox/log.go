@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Errors of a Log. They are matched with [errors.Is]; a Log wraps them with
@@ -55,6 +56,8 @@ type Message struct {
 	Seq     uint64
 	Subject string
 	Data    []byte
+	// Time is when the log took the message, by its leader's clock.
+	Time time.Time
 }
 
 // Bounds are the ends of the log as its leader knows them.
@@ -77,6 +80,9 @@ type Scan struct {
 	// a step back in sequence is possible, and of a subject that moves on during
 	// the scan either message may come.
 	Newest bool
+	// Subject, unless empty, asks for the messages of this subject alone. It does
+	// not go together with Newest.
+	Subject string
 	// Follow goes on with what is appended later, until the context ends.
 	// Without it the scan ends at what was last when it began.
 	Follow bool

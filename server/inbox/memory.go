@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // A MemoryLog is a Log in memory, for tests and as the contract's plainest
@@ -47,7 +48,7 @@ func (l *MemoryLog) append(p Proposal) Receipt {
 		return Receipt{Err: fmt.Errorf("append to %s: %w", p.Subject, ErrConflict)}
 	}
 	seq := l.first + uint64(len(l.msgs))
-	l.msgs = append(l.msgs, Message{Seq: seq, Subject: p.Subject, Data: p.Data})
+	l.msgs = append(l.msgs, Message{Seq: seq, Subject: p.Subject, Data: p.Data, Time: time.Now()})
 	l.newest[p.Subject] = seq
 	if p.ID != "" {
 		l.ids[p.ID] = seq
@@ -107,7 +108,7 @@ func (l *MemoryLog) Scan(ctx context.Context, s Scan, each func(Message) error) 
 		l.mu.Lock()
 		next = max(next, l.first)
 		m, err := l.at(next)
-		wanted := err == nil && (!s.Newest || l.newest[m.Subject] == m.Seq)
+		wanted := err == nil && (!s.Newest || l.newest[m.Subject] == m.Seq) && (s.Subject == "" || s.Subject == m.Subject)
 		grown := l.grown
 		l.mu.Unlock()
 		switch {

@@ -23,6 +23,7 @@ type state struct {
 	window     []*shown // oldest first
 	windowSize int
 	windowMax  int
+	due        timetable
 
 	devices map[string]device
 	routes  map[string]route               // by name

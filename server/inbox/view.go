@@ -50,6 +50,8 @@ type View struct {
 	appended atomic.Uint64 // highest sequence that this node has appended
 
 	misrouted chan struct{} // a slot: alarms wait to be moved
+	due       chan struct{} // a slot: something is due earlier than before
+	rungDue   int64         // what was due first when due was filled; the tail's own
 }
 
 type headWait struct {
@@ -68,7 +70,7 @@ func NewView(log Source, o ViewOptions) *View {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	v := &View{log: log, o: o, ready: make(chan struct{}), marks: map[string]Mark{}, misrouted: make(chan struct{}, 1)}
+	v := &View{log: log, o: o, ready: make(chan struct{}), marks: map[string]Mark{}, misrouted: make(chan struct{}, 1), due: make(chan struct{}, 1)}
 	v.s = newState(&v.bells, o)
 	return v
 }
@@ -152,6 +154,8 @@ func (v *View) swap(s *state) {
 	v.s = s
 	v.gen++
 	v.publish(s)
+	v.rungDue = 0
+	v.ringDue(s)
 	v.mu.Unlock()
 	select {
 	case <-v.ready:
@@ -167,6 +171,7 @@ func (v *View) advance(s *state, e *Entry, data []byte) {
 	v.mu.Lock()
 	s.apply(e, data)
 	v.publish(s)
+	v.ringDue(s)
 	v.mu.Unlock()
 	s.wake(e)
 	v.ringMisrouted(s)

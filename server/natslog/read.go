@@ -37,7 +37,7 @@ func message(m *jetstream.RawStreamMsg, doing string, err error) (inbox.Message,
 	case err != nil:
 		return inbox.Message{}, unavailable(doing, err)
 	}
-	return inbox.Message{Seq: m.Sequence, Subject: m.Subject, Data: m.Data}, nil
+	return inbox.Message{Seq: m.Sequence, Subject: m.Subject, Data: m.Data, Time: m.Time}, nil
 }
 
 // Bounds implements [inbox.Source].

@@ -168,6 +168,9 @@ func (s *scan) config() jetstream.OrderedConsumerConfig {
 		// meanwhile. One attempt, and run begins anew.
 		MaxResetAttempts: 1,
 	}
+	if s.want.Subject != "" {
+		c.FilterSubjects = []string{s.want.Subject}
+	}
 	switch {
 	case s.last > 0:
 		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, s.last+1
@@ -206,10 +209,26 @@ func (s *scan) findEnd(ctx context.Context) (over bool, err error) {
 	if b.Messages == 0 || b.Last < s.want.From {
 		return true, nil
 	}
+	if s.want.Subject != "" {
+		// The scan ends with the subject, whose last message may lie far below.
+		if b.Last, err = s.lastOfSubject(ctx); b.Last < max(s.want.From, 1) || err != nil {
+			return err == nil, err
+		}
+	}
 	s.mu.Lock()
 	s.end = b.Last
 	s.mu.Unlock()
 	return false, nil
+}
+
+// lastOfSubject is the sequence of the newest message of the subject that is
+// wanted, 0 for none.
+func (s *scan) lastOfSubject(ctx context.Context) (uint64, error) {
+	m, err := s.log.Newest(ctx, s.want.Subject)
+	if errors.Is(err, inbox.ErrNotFound) {
+		return 0, nil
+	}
+	return m.Seq, err
 }
 
 // endPurged says that everything up to the end was purged, so that no message
@@ -245,7 +264,7 @@ func (s *scan) give(m jetstream.Msg) error {
 	s.last = seq
 	// Cloned, because the view keeps the data, and with it would keep the header.
 	if seq >= s.want.From && (s.end == 0 || seq <= s.end) {
-		if err := s.each(inbox.Message{Seq: seq, Subject: m.Subject(), Data: bytes.Clone(m.Data())}); err != nil {
+		if err := s.each(inbox.Message{Seq: seq, Subject: m.Subject(), Data: bytes.Clone(m.Data()), Time: meta.Timestamp}); err != nil {
 			return eachError{err}
 		}
 	}

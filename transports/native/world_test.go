@@ -199,7 +199,7 @@ func (c commands) MarkRead(ctx context.Context, who transports.Client, upto stri
 }
 
 func (c commands) Acknowledge(ctx context.Context, who transports.Client, id string, rev uint64, note string) ([]byte, error) {
-	a, err := c.w.engine.Acknowledge(ctx, alarm.Command{User: who.User, Groups: who.Groups, ID: id, Rev: rev, Note: note})
+	a, err := c.w.engine.Do(ctx, alarm.Command{Op: alarm.Acknowledge, User: who.User, Groups: who.Groups, ID: id, Rev: rev, Note: note})
 	if err != nil {
 		return nil, err
 	}

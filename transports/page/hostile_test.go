@@ -50,7 +50,7 @@ func TestHostileTextsAreHarmlessEverywhere(t *testing.T) {
 			alarm.Event{Device: "d2", Type: "t", Severity: evil, Message: evil, Attrs: map[string]string{evil: evil, "b": evil, "c": evil, "d": evil, "e": evil, "f": evil, "g": evil, "h": evil}},
 			alarm.Event{Device: "d3", Type: "t", Severity: "major"},
 		)[3]
-		if _, err := w.engine.Acknowledge(t.Context(), alarm.Command{User: evil, Groups: []string{"*"}, ID: noted.ID, Note: evil}); err != nil {
+		if _, err := w.engine.Do(t.Context(), alarm.Command{Op: alarm.Acknowledge, User: evil, Groups: []string{"*"}, ID: noted.ID, Note: evil}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.engine.Notify(t.Context(), evil, alarm.Notice{Users: []string{"ada"}, Title: evil, Body: evil}); err != nil {

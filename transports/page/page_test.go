@@ -125,7 +125,7 @@ func TestWhatIsTakenAwayLeavesTheList(t *testing.T) {
 	if err := w.dir.PutDevice(t.Context(), "d1", []string{"south"}); err != nil {
 		t.Fatal(err)
 	}
-	go w.engine.MoveMisrouted(t.Context()) // ends with the test
+	go w.engine.Work(t.Context()) // ends with the test
 	if _, err := reader.Next(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}

@@ -94,7 +94,7 @@ func (w *world) options() page.Options {
 		View: w.view, Limits: transports.Limits{}.WithDefaults(), Now: w.clock,
 		SameOrigin: w.sameOrigin, CSRF: auth.CSRFToken, CheckCSRF: auth.CheckCSRF,
 		Ack: func(ctx context.Context, user string, groups []string, id, note string) error {
-			_, err := w.engine.Acknowledge(ctx, alarm.Command{User: user, Groups: groups, ID: id, Note: note})
+			_, err := w.engine.Do(ctx, alarm.Command{Op: alarm.Acknowledge, User: user, Groups: groups, ID: id, Note: note})
 			return err
 		},
 		Read: func(ctx context.Context, user string, groups []string, upto string) error {
@@ -216,7 +216,7 @@ func (w *world) clear(device string) {
 
 func (w *world) ack(id string) {
 	w.t.Helper()
-	if _, err := w.engine.Acknowledge(w.t.Context(), alarm.Command{User: "chief", Groups: []string{"*"}, ID: id}); err != nil {
+	if _, err := w.engine.Do(w.t.Context(), alarm.Command{Op: alarm.Acknowledge, User: "chief", Groups: []string{"*"}, ID: id}); err != nil {
 		w.t.Fatalf("acknowledge %s: %v", id, err)
 	}
 }

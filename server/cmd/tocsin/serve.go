@@ -229,6 +229,7 @@ func (n *node) decide(context.Context) error {
 	n.alarms = alarm.New(alarm.Options{
 		Log: n.store, View: n.view, Router: n.directory, Epoch: n.epoch,
 		Unassigned: n.conf.UnassignedGroups, TrustDeviceTime: n.conf.DeviceTime == timeTrust,
+		Fold:   n.conf.Fold,
 		Logger: n.logger,
 	})
 	return nil
@@ -242,7 +243,7 @@ func (n *node) work(ctx context.Context) error {
 	}
 	// Ends with running.
 	n.background.Go(func() {
-		n.again("hold the worker's lease", func(ctx context.Context) error { return lease.Hold(ctx, n.alarms.MoveMisrouted) })
+		n.again("hold the worker's lease", func(ctx context.Context) error { return lease.Hold(ctx, n.alarms.Work) })
 	})
 	return nil
 }

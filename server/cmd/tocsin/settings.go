@@ -20,6 +20,7 @@ type settings struct {
 	DedupeWindow          time.Duration
 	Replicas              int
 	DeviceTime            string
+	Fold                  time.Duration
 	UnassignedGroups      []string
 	Secret, SecretFile    string
 	PEMFile               string
@@ -60,7 +61,7 @@ func defaults() settings {
 		AllowedOrigins: []string{}, TokenInURL: true,
 		Data: "data", Sync: syncInterval, SyncInterval: time.Second,
 		Reserve: 512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute, Replicas: 1,
-		DeviceTime: timeClamp, UnassignedGroups: []string{"unassigned"},
+		DeviceTime: timeClamp, Fold: time.Minute, UnassignedGroups: []string{"unassigned"},
 		Algorithms: []string{}, Leeway: 5 * time.Second,
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
 		Connections: 20, AuthTimeout: 10 * time.Second, DeadAfter: 45 * time.Second,
@@ -133,6 +134,7 @@ func (s *settings) table() []setting {
 		{name: "jwt-leeway", value: span(&s.Leeway, 0, 5*time.Minute), help: "how far clocks may differ"},
 
 		{name: "device-time", value: choice(&s.DeviceTime, timeClamp, timeTrust), help: "what a device's clock is worth"},
+		{name: "fold", value: span(&s.Fold, 0, day), help: "time in which an alarm that repeats is told once; 0 tells everything"},
 		{name: "unassigned-groups", value: listValue{p: &s.UnassignedGroups, kind: "groups", some: true}, help: "groups that see devices the directory does not know"},
 
 		{name: "data", value: text(&s.Data, "dir"), help: "directory of the embedded log"},
