@@ -93,7 +93,7 @@ func workplace(t *testing.T) (data, secret string) {
 
 func TestTheGatewayKeepsWhatWasPublishedAndEveryTransportTellsIt(t *testing.T) {
 	data, secret := workplace(t)
-	args := []string{"--data", data, "--jwt-hs256-file", secret, "--device-time", timeTrust}
+	args := []string{"--data", data, "--jwt-hs256-file", secret, "--device-time", timeTrust, "--fold", "0"}
 	stream := streamtest.Made(t)
 	server := start(t, args...)
 	for _, run := range []string{"first", "again"} {
