@@ -41,13 +41,19 @@ func (s *Server) getStream(c echo.Context) error {
 	if err != nil {
 		return stopReconnecting(c, err)
 	}
-	ctx, stop := s.session(c.Request().Context(), id, true)
-	defer stop()
-	s.sse.Opened()
-	err = sse.Serve(ctx, c.Response(), c.Request(), client(id), sse.Options{
-		View: s.o.View, Limits: s.o.Limits, Delivered: s.sse.Delivered,
+	var leave func()
+	err = sse.Serve(c.Response(), c.Request(), client(id), sse.Options{
+		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Delivered: s.sse.Delivered,
+	}, func(st *transports.Stream) {
+		leave = s.join(id, st.End)
+		s.sse.Opened()
+	}, func(why error) {
+		s.sse.Closed(reasonOf(why))
+		leave()
 	})
-	s.sse.Closed(reasonOf(err))
+	if err == nil {
+		note(c).status = http.StatusOK // the stream goes on
+	}
 	return stopReconnecting(c, err)
 }
 

@@ -29,6 +29,8 @@ type Server struct {
 	private *http.Server
 
 	sessions *sessions
+	pump     *transports.Pump
+	stopPump context.CancelFunc
 	carrier  *ws.Carrier
 	// conversations is what those that the carrier carries have in common.
 	conversations *native.Options
@@ -58,6 +60,10 @@ func New(o Options) (*Server, error) {
 	}
 	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
 	s.ws, s.html = s.o.Metrics.Transport("websocket"), s.o.Metrics.Transport("page")
+	s.pump = transports.NewPump(s.o.Limits)
+	var pumping context.Context
+	pumping, s.stopPump = context.WithCancel(context.Background())
+	go s.pump.Run(pumping) // ends with Shutdown
 	s.conversations = s.newConversations()
 	s.o.Metrics.Gauge("tocsin_view_head", "Sequence up to which readers are served.",
 		func() float64 { return float64(s.o.View.Head()) })
@@ -126,6 +132,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.carrier.Close()
 	_ = s.public.Close()
 	_ = s.private.Close()
+	s.stopPump()
 	if err != nil {
 		return fmt.Errorf("shut the server down: %w", err)
 	}
