@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,7 +21,7 @@ type Pump struct {
 	wheel wheel
 
 	mu    sync.Mutex
-	line  []*Stream // those that wait for their turn, in a ring
+	line  []*unit // those that wait for their turn, in a ring
 	head  int
 	count int
 	work  chan struct{} // a slot for each worker: somebody stands in line
@@ -56,14 +57,14 @@ func (p *Pump) serve(ctx context.Context) {
 			return
 		}
 		for n := 1; ; n++ {
-			st, more := p.next()
-			if st == nil {
+			u, more := p.next()
+			if u == nil {
 				break
 			}
 			if more && n == 1 {
 				p.call() // another worker
 			}
-			st.turn()
+			u.turn()
 			if n%turnsAtOnce == 0 {
 				runtime.Gosched()
 			}
@@ -79,13 +80,13 @@ func (p *Pump) call() {
 	}
 }
 
-// enqueue puts a stream at the end of the line.
-func (p *Pump) enqueue(st *Stream) {
+// enqueue puts a unit at the end of the line.
+func (p *Pump) enqueue(u *unit) {
 	p.mu.Lock()
 	if p.count == len(p.line) {
 		p.grow()
 	}
-	p.line[(p.head+p.count)&(len(p.line)-1)] = st
+	p.line[(p.head+p.count)&(len(p.line)-1)] = u
 	p.count++
 	first := p.count == 1
 	p.mu.Unlock()
@@ -95,14 +96,14 @@ func (p *Pump) enqueue(st *Stream) {
 }
 
 func (p *Pump) grow() {
-	line := make([]*Stream, max(64, 2*len(p.line)))
+	line := make([]*unit, max(64, 2*len(p.line)))
 	n := copy(line, p.line[p.head:])
 	copy(line[n:], p.line[:p.head])
 	p.line, p.head = line, 0
 }
 
 // next takes the first of the line; more says that others follow.
-func (p *Pump) next() (st *Stream, more bool) {
+func (p *Pump) next() (u *unit, more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.count == 0 {
@@ -111,14 +112,57 @@ func (p *Pump) next() (st *Stream, more bool) {
 		}
 		return nil, false
 	}
-	st = p.line[p.head]
+	u = p.line[p.head]
 	p.line[p.head] = nil
 	p.head = (p.head + 1) & (len(p.line) - 1)
 	p.count--
-	return st, p.count > 0
+	return u, p.count > 0
 }
 
-// Where a stream stands in the pump.
+// A unit is what a pump serves: a stream, or a poll that is held.
+type unit struct {
+	p        *Pump
+	t        turner
+	at       atomic.Int32 // where it stands in the pump
+	over     atomic.Bool  // it has ended
+	parked   atomic.Bool  // it stands in the wheel
+	deadline atomic.Int64 // of the wheel, by the pump's clock
+	cause    atomic.Value // of End: a causeOfEnd
+}
+
+// A turner does what a unit does at its turn: step tells what is new, and returns
+// true when there is no more. It returns false where it would have to wait
+// although it must not, and goes on from there when it is called again.
+type turner interface{ step(wait bool) bool }
+
+type causeOfEnd struct{ error }
+
+// End ends the unit, started or not, with a cause: a Reason is told to the client.
+// Only the first call counts, and none after the end. It does not wait. Many
+// goroutines may call it.
+func (u *unit) End(cause error) {
+	if u.cause.CompareAndSwap(nil, causeOfEnd{cause}) {
+		u.wake()
+	}
+}
+
+// endedBy is the cause that End was called with, or nil.
+func (u *unit) endedBy() error {
+	if cause, ok := u.cause.Load().(causeOfEnd); ok {
+		return cause
+	}
+	return nil
+}
+
+// park puts the unit into the wheel, which wakes it when its deadline has come.
+func (u *unit) park(deadline time.Duration) {
+	u.deadline.Store(int64(deadline))
+	if !u.parked.Swap(true) {
+		u.p.wheel.add(u, deadline-u.p.now())
+	}
+}
+
+// Where a unit stands in the pump.
 const (
 	atRest  int32 = iota
 	inLine        // waits for its turn
@@ -126,44 +170,44 @@ const (
 	rungFor       // the same, and something may have come since
 )
 
-// wake puts the stream in line, unless it stands there.
-func (st *Stream) wake() {
+// wake puts the unit in line, unless it stands there.
+func (u *unit) wake() {
 	for {
-		switch at := st.at.Load(); at {
+		switch at := u.at.Load(); at {
 		case inLine, rungFor:
 			return
 		case atRest:
-			if st.at.CompareAndSwap(atRest, inLine) {
-				st.p.enqueue(st)
+			if u.at.CompareAndSwap(atRest, inLine) {
+				u.p.enqueue(u)
 				return
 			}
 		default:
-			if st.at.CompareAndSwap(at, rungFor) {
+			if u.at.CompareAndSwap(at, rungFor) {
 				return
 			}
 		}
 	}
 }
 
-// turn lets the stream tell what is new.
-func (st *Stream) turn() {
-	st.at.Store(atTurn)
-	if !st.step(false) {
+// turn lets the unit tell what is new.
+func (u *unit) turn() {
+	u.at.Store(atTurn)
+	if !u.t.step(false) {
 		// Ends when the client has taken what it gets, or has had its time.
 		go func() {
-			st.step(true)
-			st.rest()
+			u.t.step(true)
+			u.rest()
 		}()
 		return
 	}
-	st.rest()
+	u.rest()
 }
 
 // rest ends a turn.
-func (st *Stream) rest() {
-	if !st.at.CompareAndSwap(atTurn, atRest) {
-		st.at.Store(inLine)
-		st.p.enqueue(st)
+func (u *unit) rest() {
+	if !u.at.CompareAndSwap(atTurn, atRest) {
+		u.at.Store(inLine)
+		u.p.enqueue(u)
 	}
 }
 

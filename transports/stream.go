@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"tocsin/server/inbox"
@@ -56,16 +55,10 @@ type Part struct {
 // A Stream is what a pump serves. Its methods may be called by many goroutines at
 // once.
 type Stream struct {
-	p     *Pump
+	unit
 	s     Session
 	e     Encoder
 	ended func(error)
-
-	at       atomic.Int32 // where it stands in the pump
-	over     atomic.Bool  // it has ended
-	parked   atomic.Bool  // it stands in the wheel
-	deadline atomic.Int64 // of the wheel: when it has to ping or to end
-	cause    atomic.Value // of End: a causeOfEnd
 
 	// Of the goroutine at turn. Times are those of the pump's clock.
 	begun     bool
@@ -80,8 +73,6 @@ type Stream struct {
 	ending    error         // bye was told; this is why
 }
 
-type causeOfEnd struct{ error }
-
 // A rest is what of a batch is still to be told.
 type rest struct {
 	batch inbox.Batch
@@ -95,7 +86,8 @@ type rest struct {
 // as it is; later the client is told bye and the error is wrapped in a Reason.
 // ended must not wait.
 func (p *Pump) Stream(s Session, e Encoder, ended func(error)) *Stream {
-	st := &Stream{p: p, s: s, e: e, ended: ended, quiet: around(p.l.Ping, 0.1)}
+	st := &Stream{s: s, e: e, ended: ended, quiet: around(p.l.Ping, 0.1)}
+	st.p, st.t = p, st
 	if p.l.Rotate > 0 {
 		st.rotates = p.now() + around(p.l.Rotate, 0.2)
 	}
@@ -122,17 +114,7 @@ func (p *Pump) Serve(ctx context.Context, s Session, e Encoder) error {
 	return <-ended
 }
 
-// End ends the stream, started or not, with a cause: a Reason is told to the
-// client. Only the first call counts, and none after the end. It does not wait.
-func (st *Stream) End(cause error) {
-	if st.cause.CompareAndSwap(nil, causeOfEnd{cause}) {
-		st.wake()
-	}
-}
-
-// step tells what is new, and returns true when there is no more. It returns
-// false where it would have to wait although it must not, and goes on from there
-// when it is called again.
+// step implements turner.
 func (st *Stream) step(wait bool) bool {
 	for {
 		switch {
@@ -189,7 +171,7 @@ func (st *Stream) find(wait bool) (rests, must bool) {
 		st.flush(0)
 		return false, false
 	default:
-		st.park()
+		st.park(st.next())
 		return true, false
 	}
 	st.tell(&b, 0)
@@ -198,7 +180,7 @@ func (st *Stream) find(wait bool) (rests, must bool) {
 
 // outlived says why the stream has to end now, if it has.
 func (st *Stream) outlived(now time.Duration) error {
-	if cause, ok := st.cause.Load().(causeOfEnd); ok {
+	if cause := st.endedBy(); cause != nil {
 		return cause
 	}
 	switch {
@@ -278,19 +260,15 @@ func (st *Stream) taken() {
 	st.s.delivered(st.flying)
 }
 
-// park puts the stream into the wheel, which wakes it when it may have to ping
-// or to end.
-func (st *Stream) park() {
+// next is when the stream may have to ping or to end.
+func (st *Stream) next() time.Duration {
 	next := st.said + st.quiet
 	for _, end := range [...]time.Duration{st.rotates, st.expires} {
 		if end != 0 {
 			next = min(next, end)
 		}
 	}
-	st.deadline.Store(int64(next))
-	if !st.parked.Swap(true) {
-		st.p.wheel.add(st, next-st.p.now())
-	}
+	return next
 }
 
 // bye tells the client why the stream ends, unless nothing was told yet or it is

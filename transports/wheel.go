@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A wheel wakes streams when they may have to ping or to end. It is coarse: its
-// tick is a tenth of a second, or less where pings are that frequent. A stream
+// A wheel wakes units when their deadline has come. It is coarse: its tick is a
+// tenth of a second, or less where pings are that frequent. A unit
 // stands in one slot; one whose deadline has been put off moves on when the slot
 // comes.
 type wheel struct {
@@ -15,7 +15,7 @@ type wheel struct {
 	begin time.Time
 
 	mu     sync.Mutex
-	slots  [256][]*Stream
+	slots  [256][]*unit
 	turned int // ticks so far; the slot of the last one is empty
 }
 
@@ -24,17 +24,17 @@ func (w *wheel) init(ping time.Duration) {
 	w.begin = time.Now()
 }
 
-// slot is where a stream stands that is due so far ahead. What lies beyond a
+// slot is where a unit stands that is due so far ahead. What lies beyond a
 // whole turn of the wheel comes in between, and moves on.
-func (w *wheel) slot(ahead time.Duration) *[]*Stream {
+func (w *wheel) slot(ahead time.Duration) *[]*unit {
 	n := min(max(int(ahead/w.tick)+1, 1), len(w.slots)-1)
 	return &w.slots[(w.turned+n)%len(w.slots)]
 }
 
-func (w *wheel) add(st *Stream, ahead time.Duration) {
+func (w *wheel) add(u *unit, ahead time.Duration) {
 	w.mu.Lock()
 	slot := w.slot(ahead)
-	*slot = append(*slot, st)
+	*slot = append(*slot, u)
 	w.mu.Unlock()
 }
 
@@ -42,7 +42,7 @@ func (w *wheel) add(st *Stream, ahead time.Duration) {
 func (w *wheel) turn(ctx context.Context) {
 	ticker := time.NewTicker(w.tick)
 	defer ticker.Stop()
-	var due []*Stream
+	var due []*unit
 	for {
 		select {
 		case <-ticker.C:
@@ -52,8 +52,8 @@ func (w *wheel) turn(ctx context.Context) {
 		now := time.Since(w.begin)
 		for w.turned < int(now/w.tick) {
 			due = w.step(now, due[:0])
-			for _, st := range due {
-				st.wake()
+			for _, u := range due {
+				u.wake()
 			}
 			clear(due)
 		}
@@ -61,20 +61,20 @@ func (w *wheel) turn(ctx context.Context) {
 }
 
 // step empties the next slot: who is due leaves the wheel.
-func (w *wheel) step(now time.Duration, due []*Stream) []*Stream {
+func (w *wheel) step(now time.Duration, due []*unit) []*unit {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.turned++
 	slot := &w.slots[w.turned%len(w.slots)]
-	for _, st := range *slot {
-		switch ahead := time.Duration(st.deadline.Load()) - now; {
-		case st.over.Load():
+	for _, u := range *slot {
+		switch ahead := time.Duration(u.deadline.Load()) - now; {
+		case u.over.Load():
 		case ahead <= 0:
-			st.parked.Store(false)
-			due = append(due, st)
+			u.parked.Store(false)
+			due = append(due, u)
 		default:
 			at := w.slot(ahead)
-			*at = append(*at, st)
+			*at = append(*at, u)
 		}
 	}
 	clear(*slot)

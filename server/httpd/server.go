@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -29,6 +30,7 @@ type Server struct {
 	private *http.Server
 
 	sessions *sessions
+	revolver atomic.Pointer[revolver] // nil until Serve
 	pump     *transports.Pump
 	stopPump context.CancelFunc
 	carrier  *ws.Carrier
@@ -101,8 +103,10 @@ func (s *Server) Serve(public, ops net.Listener) error {
 		// Ends when the listener fails, or with Shutdown.
 		go func() { failed <- s.private.Serve(ops) }()
 	}
+	v := newRevolver(public)
+	s.revolver.Store(v)
 	// Ends like the one before.
-	go func() { failed <- s.public.Serve(public) }()
+	go func() { failed <- s.public.Serve(v) }()
 	err := <-failed
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

@@ -156,11 +156,11 @@ func (s *Server) session(ctx context.Context, id auth.Identity, stream bool) (_ 
 	}
 }
 
-// join is a stream of somebody known, which goes on when its request has been
-// answered. end ends it with a cause, at any time.
-func (s *Server) join(id auth.Identity, end func(cause error)) (leave func()) {
-	out := s.sessions.count(end, true)
-	rise := s.sessions.sit(id, true, end)
+// join is a session of somebody known, which goes on when its request's handler
+// has returned. end ends it with a cause, at any time.
+func (s *Server) join(id auth.Identity, stream bool, end func(cause error)) (leave func()) {
+	out := s.sessions.count(end, stream)
+	rise := s.sessions.sit(id, stream, end)
 	if s.revoked(id) {
 		end(transports.Revoked)
 	}
