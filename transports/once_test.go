@@ -22,8 +22,12 @@ func hold(ctx context.Context, t *testing.T, s transports.Session, wait time.Dur
 	}
 	pump := transports.NewPump(l)
 	running, stop := context.WithCancel(context.Background())
-	defer stop()
-	go pump.Run(running) // ends with stop
+	done := make(chan struct{})
+	go func() { // ends with stop
+		pump.Run(running)
+		close(done)
+	}()
+	defer func() { stop(); <-done }()
 	type result struct {
 		transports.Page
 		err error
