@@ -32,9 +32,11 @@ type Server struct {
 	carrier  *ws.Carrier
 	// conversations is what those that the carrier carries have in common.
 	conversations *native.Options
+	publishing    *native.Options
 	sse           *metrics.Transport
 	poll          *metrics.Transport
 	ws            *metrics.Transport
+	publishers    *metrics.Transport
 	html          *metrics.Transport
 	origins       transports.Origins
 }
@@ -58,7 +60,8 @@ func New(o Options) (*Server, error) {
 	}
 	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
 	s.ws, s.html = s.o.Metrics.Transport("websocket"), s.o.Metrics.Transport("page")
-	s.conversations = s.newConversations()
+	s.publishers = s.o.Metrics.Transport("publish-websocket")
+	s.conversations, s.publishing = s.newConversations(), s.newPublishing()
 	s.o.Metrics.Gauge("tocsin_view_head", "Sequence up to which readers are served.",
 		func() float64 { return float64(s.o.View.Head()) })
 	s.routes()

@@ -23,7 +23,7 @@ type Conversation struct {
 	why    error         // of the end; to be read after done
 
 	// Of Begin, Receive and Gone.
-	begun    bool        // the delivery is there
+	begun    bool        // the delivery is there, or there will be none
 	begins   func() bool // says whether the delivery may begin
 	waiting  *time.Timer // until then
 	leave    func()
@@ -46,6 +46,9 @@ func Begin(ctx context.Context, conn Conn, id *Identity, ended func(error), o *O
 	c.waiting = time.AfterFunc(o.authTimeout(), func() { c.cancel(closing{CodeNoAuth, "no auth in time"}) })
 	if id != nil {
 		c.admit(*id)
+		if o.PublishOnly {
+			c.listen()
+		}
 	}
 	// A conversation that ends before its delivery has begun is ended by the
 	// context package, which runs this once; later, by the delivery.
@@ -123,6 +126,12 @@ func (c *Conversation) start(from inbox.Start) {
 	// Ends with the conversation's context, or when the client takes nothing any
 	// more.
 	go c.deliver(from)
+}
+
+// listen begins a conversation that delivers nothing.
+func (c *Conversation) listen() {
+	c.waiting.Stop()
+	c.begun = true
 }
 
 // errRegroup: the groups have changed, so the delivery begins anew where it was.
