@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"tocsin/server/auth"
+	"tocsin/server/ingest"
+	"tocsin/server/natslog"
+)
+
+// What is kept of dead letters.
+const (
+	lettersAge   = 30 * day
+	lettersBytes = 64 << 20
+)
+
+func (n *node) keepLetters(ctx context.Context) error {
+	feed, err := n.store.Feed(ctx, natslog.FeedConfig{
+		Name: "deadletters", Description: "Tocsin: what doors refused and could not tell its sender",
+		MaxAge: lettersAge, MaxBytes: lettersBytes,
+	})
+	if err != nil {
+		return err
+	}
+	n.letters = ingest.NewDeadLetters(feed)
+	return nil
+}
+
+// serveMQTT lets MQTT clients in, who have waited until now.
+func (n *node) serveMQTT(context.Context) error {
+	if n.conf.MQTT == "" {
+		return nil
+	}
+	door := &ingest.MQTT{Publish: n.alarms.Publish, Letters: n.letters, Published: n.metrics.Published}
+	// Ends with running.
+	n.background.Go(func() {
+		n.again("serve MQTT", func(ctx context.Context) error {
+			return n.store.ServeMQTT(ctx, n.judgeMQTT, func(ctx context.Context, messages []natslog.MQTTMessage) error {
+				mine := make([]ingest.MQTTMessage, len(messages))
+				for i, m := range messages {
+					mine[i] = ingest.MQTTMessage(m)
+				}
+				err := door.Take(ctx, mine)
+				if err != nil && ctx.Err() == nil {
+					n.logger.Warn("publish what came over MQTT", "error", err)
+				}
+				return err
+			})
+		})
+	})
+	return nil
+}
+
+// judgeMQTT lets in who may publish.
+func (n *node) judgeMQTT(ctx context.Context, token string) (natslog.MQTTIdentity, error) {
+	id, err := n.gate.Verify(ctx, token)
+	if err != nil {
+		return natslog.MQTTIdentity{}, err
+	}
+	if !id.Has(auth.ScopePublish) {
+		return natslog.MQTTIdentity{}, fmt.Errorf("the token of %q lacks the scope %s", id.User, auth.ScopePublish)
+	}
+	return natslog.MQTTIdentity{
+		User: id.User, Expires: id.Expires,
+		Revoked: func() bool { return n.gate.Revocations.Revoked(id) },
+	}, nil
+}
