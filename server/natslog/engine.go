@@ -94,6 +94,9 @@ var errNotReady = errors.New("it did not become ready")
 // stop shuts the server down and waits until its files are written, or for the
 // context; only then is the directory free for another process.
 func (e *engine) stop(ctx context.Context) error {
+	if e.guard != nil {
+		e.guard.serve(nil) // who waits to be let in would be waited for
+	}
 	done := make(chan struct{})
 	// Ends with the server's shutdown, which waits for nothing but its own disk.
 	go func() {
@@ -153,7 +156,11 @@ func (l engineLog) Warnf(format string, v ...any) {
 }
 
 func (l engineLog) Errorf(format string, v ...any) {
-	l.to.Error("engine: " + fmt.Sprintf(format, v...))
+	text := fmt.Sprintf(format, v...)
+	if strings.Contains(text, "authentication error") {
+		return // the guard of MQTT has said who was refused, and why
+	}
+	l.to.Error("engine: " + text)
 }
 
 // Fatalf is called with what the server cannot go on after; it then stops by

@@ -242,6 +242,49 @@ func TestMQTTListensAndNothingElseDoes(t *testing.T) {
 	}
 }
 
+// Who connects while the gateway is starting waits, and holds up no end.
+func TestMQTTClientsWaitToBeServed(t *testing.T) {
+	l := openMQTT(t, natslog.Options{})
+	c := connectMQTT(t, l)
+	fmt.Fprintln(c.in, "early")
+	taken, stop := serveMQTT(t, l, judgeMQTT)
+	if m := wait(t, taken); string(m.Payload) != "early" {
+		t.Errorf("got %q", m.Payload)
+	}
+	stop()
+
+	early := openMQTT(t, natslog.Options{})
+	conn, err := net.Dial("tcp", early.MQTTAddress())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	connect := "\x00\x04MQTT\x04\xc2\x00\x3c" + "\x00\x01c" + "\x00\x01u" + "\x00\x01p"
+	if _, err := fmt.Fprintf(conn, "\x10%c%s", len(connect), connect); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	shut(t, early)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("closing took %v", took)
+	}
+}
+
+func TestMQTTEndsWithTheLog(t *testing.T) {
+	l := openMQTT(t, natslog.Options{})
+	done := make(chan error, 1)
+	go func() { // ends when the log is closed
+		done <- l.ServeMQTT(context.Background(), judgeMQTT, func(context.Context, []natslog.MQTTMessage) error { return nil })
+	}()
+	if out, err := mosquitto(t, l.MQTTAddress(), "-P", goodToken, "-t", "alarms/d", "-m", "x", "-q", "1"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	shut(t, l)
+	if err := wait(t, done); !errors.Is(err, inbox.ErrUnavailable) {
+		t.Errorf("ServeMQTT said %v", err)
+	}
+}
+
 func TestMQTTEndsBelowTheReserve(t *testing.T) {
 	var free atomic.Uint64
 	free.Store(100)

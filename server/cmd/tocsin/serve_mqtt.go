@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"tocsin/server/auth"
 	"tocsin/server/ingest"
@@ -32,24 +33,33 @@ func (n *node) serveMQTT(context.Context) error {
 	if n.conf.MQTT == "" {
 		return nil
 	}
-	door := &ingest.MQTT{Publish: n.alarms.Publish, Letters: n.letters, Published: n.metrics.Published}
+	take := n.takeMQTT()
 	// Ends with running.
 	n.background.Go(func() {
-		n.again("serve MQTT", func(ctx context.Context) error {
-			return n.store.ServeMQTT(ctx, n.judgeMQTT, func(ctx context.Context, messages []natslog.MQTTMessage) error {
-				mine := make([]ingest.MQTTMessage, len(messages))
-				for i, m := range messages {
-					mine[i] = ingest.MQTTMessage(m)
-				}
-				err := door.Take(ctx, mine)
-				if err != nil && ctx.Err() == nil {
-					n.logger.Warn("publish what came over MQTT", "error", err)
-				}
-				return err
-			})
-		})
+		n.again("serve MQTT", func(ctx context.Context) error { return n.store.ServeMQTT(ctx, n.judgeMQTT, take) })
 	})
 	return nil
+}
+
+// takeMQTT publishes messages. A trouble, which may last for hours with as many
+// attempts, is logged when it begins and when it is over.
+func (n *node) takeMQTT() natslog.MQTTTake {
+	door := &ingest.MQTT{Publish: n.alarms.Publish, Letters: n.letters, Published: n.metrics.Published}
+	var failing atomic.Bool
+	return func(ctx context.Context, messages []natslog.MQTTMessage) error {
+		mine := make([]ingest.MQTTMessage, len(messages))
+		for i, m := range messages {
+			mine[i] = ingest.MQTTMessage(m)
+		}
+		err := door.Take(ctx, mine)
+		switch was := failing.Swap(err != nil); {
+		case err != nil && !was && ctx.Err() == nil:
+			n.logger.Warn("what came over MQTT waits", "error", err)
+		case err == nil && was:
+			n.logger.Info("what came over MQTT is published again")
+		}
+		return err
+	}
 }
 
 // judgeMQTT lets in who may publish.

@@ -116,6 +116,7 @@ func (s *settings) table() []setting {
 	span := func(p *time.Duration, least, most time.Duration) value { return durationValue{p, least, most} }
 	bytes := func(p *int64, least, most int64) value { return sizeValue{p, least, most} }
 	number := func(p *int, least, most int) value { return intValue{p, least, most} }
+	web := []string{"http", "https"}
 	return []setting{
 		{name: "http", value: addressValue{&s.HTTP, false}, help: "where publishers and readers connect"},
 		{name: "ops", value: addressValue{&s.Ops, true}, help: "health, metrics and profiles; empty for none"},
@@ -127,7 +128,7 @@ func (s *settings) table() []setting {
 		{name: "jwt-hs256-file", value: text(&s.SecretFile, "file"), help: "the secret of HS256; make one with tocsin secret"},
 		{name: "jwt-pem-file", value: text(&s.PEMFile, "file"), help: "public keys for RS256, ES256 and EdDSA"},
 		{name: "jwt-jwks-file", value: text(&s.JWKSFile, "file"), help: "public keys as a JWKS document"},
-		{name: "jwt-jwks-url", value: urlValue{&s.JWKSURL, []string{"http", "https"}, false}, help: "where an issuer publishes its JWKS document"},
+		{name: "jwt-jwks-url", value: urlValue{&s.JWKSURL, web, false}, help: "where an issuer publishes its JWKS document"},
 		{name: "jwt-algorithms", value: listValue{p: &s.Algorithms, kind: "algorithms", fits: isAlgorithm, want: "HS256, RS256, ES256 or EdDSA"}, help: "accepted algorithms; empty for those of the keys"},
 		{name: "jwt-audience", value: text(&s.Audience, "name"), help: "what aud must contain"},
 		{name: "jwt-issuer", value: text(&s.Issuer, "name"), help: "what iss must be"},
