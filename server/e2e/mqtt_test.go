@@ -253,13 +253,8 @@ func TestMQTTGivesTheFigures(t *testing.T) {
 			defer c.Disconnect(0)
 			began := time.Now()
 			tokens := make([]mqtt.Token, len(stream.Lines))
-			for i, l := range stream.Lines {
-				payload, err := json.Marshal(map[string]any{"time": l.Time, "severity": l.Severity, "type": l.Type,
-					"state": l.State, "message": l.Message, "id": fmt.Sprint(i)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				tokens[i] = c.Publish("alarms/"+url.PathEscape(l.Device), 1, false, payload)
+			for i := range stream.Lines {
+				tokens[i] = send(t, c, stream, i)
 			}
 			for _, token := range tokens {
 				settled(t, token)
@@ -276,14 +271,73 @@ func TestMQTTGivesTheFigures(t *testing.T) {
 			if n := s.outcome("rejected") + s.outcome("late"); n != 0 {
 				t.Errorf("%d were rejected or late", n)
 			}
-			var page struct{ Active map[string]int }
-			s.want(s.request("GET", "/v1/inbox?cursor=latest", s.root(), ""), 200).json(t, &page)
-			active := 0
-			for _, n := range page.Active {
-				active += n
+			if n := s.active(); n != w.Active {
+				t.Errorf("%d active, want %d", n, w.Active)
 			}
-			if active != w.Active {
-				t.Errorf("%d active, want %d", active, w.Active)
+		})
+	}
+}
+
+// send publishes event i of the stream, and does not wait.
+func send(t *testing.T, c mqtt.Client, stream streamtest.Stream, i int) mqtt.Token {
+	t.Helper()
+	l := stream.Lines[i]
+	payload, err := json.Marshal(map[string]any{"time": l.Time, "severity": l.Severity, "type": l.Type,
+		"state": l.State, "message": l.Message, "id": fmt.Sprint(i)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Publish("alarms/"+url.PathEscape(l.Device), 1, false, payload)
+}
+
+// active is how many alarms are.
+func (s *server) active() (n int) {
+	s.t.Helper()
+	var page struct{ Active map[string]int }
+	s.want(s.request("GET", "/v1/inbox?cursor=latest", s.root(), ""), 200).json(s.t, &page)
+	for _, of := range page.Active {
+		n += of
+	}
+	return n
+}
+
+// A stream with three kills -9 on the way, sent on from the first message that was
+// not acknowledged: what was acknowledged is there, and nothing is counted twice.
+func TestMQTTThroughKillsGivesTheFigures(t *testing.T) {
+	for _, stream := range streamtest.Streams(t) {
+		if stream.Name != "microwave" && stream.Name != "made" {
+			continue
+		}
+		t.Run(stream.Name, func(t *testing.T) {
+			s := newServer(t, "--device-time", "trust", "--mqtt", "127.0.0.1:0", "--fold", "0")
+			const flight = 1000 // messages without a PUBACK
+			kills := []int{len(stream.Lines) / 4, len(stream.Lines) / 2, len(stream.Lines) * 3 / 4}
+			for first := 0; first < len(stream.Lines); {
+				c := s.paho("gateway", nil)
+				var tokens []mqtt.Token // of the messages from first on
+				for ; first < len(stream.Lines); first, tokens = first+1, tokens[1:] {
+					for next := first + len(tokens); next < len(stream.Lines) && len(tokens) < flight; next++ {
+						tokens = append(tokens, send(t, c, stream, next))
+					}
+					if len(kills) > 0 && first >= kills[0] {
+						kills = kills[1:]
+						s.kill()
+						s.start()
+						break
+					}
+					settled(t, tokens[0])
+				}
+				c.Disconnect(0)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			want := told(wanted(stream))
+			waitFor(ctx, nil, func() bool { return len(everything(t, s)) >= want })
+			if got := len(everything(t, s)); got != want || len(kills) > 0 {
+				t.Errorf("%d entries are shown, want %d; %d kills are left", got, want, len(kills))
+			}
+			if n := s.active(); n != stream.Want.Active {
+				t.Errorf("%d active, want %d", n, stream.Want.Active)
 			}
 		})
 	}

@@ -89,7 +89,7 @@ func TestMQTTIDs(t *testing.T) {
 	if id("1", "alarms/a", "x") != id("2", "alarms/a", "x") {
 		t.Error("an id that is sent again is another one")
 	}
-	if id("1", "alarms/a", "") != id("1", "alarms/a", "") {
+	if first, again := id("1", "alarms/a", ""), id("1", "alarms/a", ""); first != again {
 		t.Error("a message that is given again has another id")
 	}
 	seen := map[string]bool{}
