@@ -62,6 +62,16 @@ type Event struct {
 // ParseEvent reads one JSON object. Unknown fields are ignored. The error is
 // ErrMalformed or a FieldError.
 func ParseEvent(text []byte) (Event, error) {
+	e, err := ReadEvent(text)
+	if err != nil {
+		return e, err
+	}
+	return e, e.Check()
+}
+
+// ReadEvent is ParseEvent for a door that completes the event before it is
+// checked: what is missing or out of bounds is no error yet.
+func ReadEvent(text []byte) (Event, error) {
 	var e Event
 	if len(text) > MaxEventBytes {
 		return e, inbox.Fieldf("event", "at most %d bytes, not %d", MaxEventBytes, len(text))
@@ -75,7 +85,7 @@ func ParseEvent(text []byte) (Event, error) {
 	if err := json.Unmarshal(text, &e); err != nil {
 		return e, explain(err)
 	}
-	return e, e.Check()
+	return e, nil
 }
 
 // explain turns what encoding/json says into the field and what it wants.

@@ -11,6 +11,7 @@ import (
 	"tocsin/server/auth"
 	"tocsin/server/directory"
 	"tocsin/server/inbox"
+	"tocsin/server/ingest"
 	"tocsin/server/metrics"
 	"tocsin/transports"
 )
@@ -52,6 +53,10 @@ type Options struct {
 	Auth      *auth.Gate
 	Alarms    Alarms
 	Directory Directory
+
+	// DeadLetters, unless nil, keep what a door refuses and cannot tell its sender;
+	// without them it is logged.
+	DeadLetters ingest.DeadLetters
 
 	// Metrics; nil are some of its own.
 	Metrics *metrics.Metrics

@@ -16,6 +16,7 @@ import (
 	"tocsin/server/alarm"
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
+	"tocsin/server/ingest"
 	"tocsin/transports"
 	"tocsin/transports/carrier/ws"
 	"tocsin/transports/native"
@@ -111,6 +112,7 @@ var kinds = []struct {
 	{alarm.ErrChanged, kind{"changed", 412, "The alarm has changed", 0}},
 	{inbox.ErrTooLarge, tooLarge},
 	{errMediaType, kind{"media-type", 415, "Send JSON", 0}},
+	{ingest.ErrNotCloudEvents, kind{"media-type", 415, "Send JSON", 0}},
 	{auth.ErrTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{errTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{errDraining, kind{"draining", 503, "The node is going down", time.Second}},

@@ -32,6 +32,14 @@ func (s *Server) routes() {
 	e.POST("/v1/alarms/:id/ack", s.as(auth.ScopeInbox, s.postAck))
 	e.POST("/v1/notices", s.as(auth.ScopePublish, s.postNotice))
 
+	e.POST("/v1/ingest/cloudevents", s.as(auth.ScopePublish, s.postCloudEvents))
+	e.POST("/v1/ingest/alertmanager", s.as(auth.ScopePublish, s.postAlertmanager))
+	e.POST("/v1/ingest/pagerduty", s.postPagerDuty)
+	e.POST("/v1/ingest/pagerduty/v2/enqueue", s.postPagerDuty) // where its clients append the path
+	e.POST("/v1/ingest/lines", s.as(auth.ScopePublish, s.postLines))
+	e.GET("/v1/publish/ws", s.getPublishSocket)
+	e.GET("/v1/deadletters", s.as(auth.ScopeAdmin, s.getDeadLetters))
+
 	e.GET("/v1/devices/:id", s.as(auth.ScopeAdmin, s.getDevice))
 	e.PUT("/v1/devices/:id", s.as(auth.ScopeAdmin, s.putDevice))
 	e.DELETE("/v1/devices/:id", s.as(auth.ScopeAdmin, s.deleteDevice))

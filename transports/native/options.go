@@ -77,6 +77,10 @@ type Options struct {
 	// and its status. Of this package: ErrForbidden and transports.ParamError.
 	Problem func(err error) (status int, problem []byte)
 
+	// PublishOnly makes conversations of publishers, who have no inbox: nothing is
+	// delivered, and of the commands there is publish alone. View and Limits.Ping
+	// mean nothing then.
+	PublishOnly bool
 	// Limits must have their defaults filled in.
 	Limits transports.Limits
 	// AuthTimeout is how long a client may take to begin; 0 is 10 s.

@@ -71,6 +71,8 @@ func (c *Conversation) Receive(text []byte) {
 	}
 	op := ops[h.Op]
 	switch {
+	case op != nil && c.o.PublishOnly && !publishing[h.Op]:
+		op = known(noInbox)
 	case op != nil:
 	case h.Ref == nil:
 		return // of a later version
@@ -92,6 +94,13 @@ func (c *Conversation) Receive(text []byte) {
 			c.answer("ok", h.Ref, answer)
 		}
 	}
+}
+
+// publishing are the ops of those who have no inbox.
+var publishing = map[string]bool{"auth": true, "publish": true, "pong": true}
+
+func noInbox(*Conversation, []byte) ([]byte, error) {
+	return nil, &transports.ParamError{Param: "op", Detail: "there is no inbox here: want auth, publish or pong"}
 }
 
 func unknown(*Conversation, []byte) ([]byte, error) {

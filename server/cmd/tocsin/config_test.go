@@ -191,6 +191,7 @@ func TestAWrongSettingIsRefusedWithItsPlaceItsValueAndWhatIsWanted(t *testing.T)
 		{"no key", "", nil, []string{"--jwt-pem-file", ""}, []string{"want a key to verify tokens with", "tocsin secret"}},
 		{"two secrets", "", []string{"TOCSIN_JWT_HS256=abc"}, []string{"--jwt-hs256-file", "f"}, []string{"not both"}},
 		{"no store", "", nil, []string{"--data", ""}, []string{"data: want a directory"}},
+		{"mqtt elsewhere", "", nil, []string{"--nats-url", "nats://a", "--mqtt", ":1883"}, []string{"mqtt: want none with nats-url"}},
 		{"no replicas", "", nil, []string{"--replicas", "3"}, []string{"replicas: want 1 without nats-url"}},
 		{"same address", "", nil, []string{"--ops", "127.0.0.1:8080"}, []string{"ops: want another address"}},
 		{"no file", "", []string{"TOCSIN_CONFIG=/nowhere/t.yml"}, nil, []string{"read the configuration: open /nowhere/t.yml"}},

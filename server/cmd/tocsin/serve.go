@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"tocsin/server/directory"
 	"tocsin/server/httpd"
 	"tocsin/server/inbox"
+	"tocsin/server/ingest"
 	"tocsin/server/metrics"
 	"tocsin/server/natslog"
 	"tocsin/transports"
@@ -72,6 +74,7 @@ type node struct {
 	view      *inbox.View
 	marks     inbox.Marks
 	gate      *auth.Gate
+	letters   ingest.DeadLetters
 	directory *directory.Directory
 	alarms    *alarm.Engine
 	server    *httpd.Server
@@ -103,10 +106,12 @@ func (n *node) serve(ctx context.Context) (err error) {
 		n.followLog,   // the view: everything in memory
 		n.followMarks, // what has been read
 		n.guard,       // tickets, and tokens that were taken back
+		n.keepLetters, // what doors refuse
 		n.decide,      // what events and commands do
 		n.work,        // what needs a clock, on one node at a time
 		n.makeDoors,
 		n.followRevocations, // the doors hear of them
+		n.serveMQTT,
 	} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -154,6 +159,7 @@ func (n *node) openLog(ctx context.Context) (err error) {
 		Dir: n.conf.Data, URL: n.conf.NATSURL,
 		SyncAlways: n.conf.Sync == syncAlways, SyncInterval: n.conf.SyncInterval,
 		Reserve: reserve, DedupeWindow: n.conf.DedupeWindow, Replicas: n.conf.Replicas,
+		MQTT:   n.conf.MQTT,
 		Logger: n.logger,
 	})
 	if err != nil {
@@ -255,7 +261,8 @@ func (n *node) makeDoors(context.Context) (err error) {
 	}
 	n.server, err = httpd.New(httpd.Options{
 		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
-		Metrics: n.metrics, Logger: n.logger,
+		DeadLetters: n.letters,
+		Metrics:     n.metrics, Logger: n.logger,
 		Origins:     n.conf.AllowedOrigins,
 		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,
 		Limits: transports.Limits{
@@ -285,7 +292,7 @@ func (n *node) run(ctx context.Context) error {
 	if n.ops != nil {
 		ops = n.ops.Addr().String()
 	}
-	n.logger.Info("serving", "http", n.public.Addr().String(), "ops", ops, "epoch", n.epoch, "head", n.view.Head())
+	n.logger.Info("serving", "http", n.public.Addr().String(), "ops", ops, "mqtt", cmp.Or(n.store.MQTTAddress(), "off"), "epoch", n.epoch, "head", n.view.Head())
 	if n.serving != nil {
 		n.serving(n.public.Addr().String())
 	}

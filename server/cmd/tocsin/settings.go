@@ -11,7 +11,7 @@ import (
 // A settings is everything that `tocsin serve` can be told. Its fields are bound
 // to names by table, and described in tocsin.yml, which is the manual.
 type settings struct {
-	HTTP, Ops             string
+	HTTP, Ops, MQTT       string
 	AllowedOrigins        []string
 	TokenInURL            bool
 	Data, NATSURL, Sync   string
@@ -120,6 +120,7 @@ func (s *settings) table() []setting {
 	return []setting{
 		{name: "http", value: addressValue{&s.HTTP, false}, help: "where publishers and readers connect"},
 		{name: "ops", value: addressValue{&s.Ops, true}, help: "health, metrics and profiles; empty for none"},
+		{name: "mqtt", value: addressValue{&s.MQTT, true}, help: "where MQTT clients publish; empty for nowhere"},
 		{name: "allowed-origins", value: listValue{p: &s.AllowedOrigins, kind: "origins", fits: isOrigin, want: "web origins, such as https://noc.example.com, or *"}, help: "web origins besides our own whose pages may connect"},
 		{name: "access-token-in-url", value: boolValue{&s.TokenInURL}, help: "accept ?access_token=, for clients that cannot send headers"},
 
@@ -188,6 +189,7 @@ func (s *settings) check() error {
 			"or set jwt-pem-file, jwt-jwks-file, jwt-jwks-url or "+setting{name: "jwt-hs256"}.env())
 	wrong(s.Secret != "" && s.SecretFile != "", "jwt-hs256-file: want this or "+setting{name: "jwt-hs256"}.env()+", not both")
 	wrong(s.NATSURL == "" && s.Replicas > 1, "replicas: want 1 without nats-url, the embedded log is one server")
+	wrong(s.MQTT != "" && s.NATSURL != "", "mqtt: want none with nats-url, only the embedded log listens for MQTT")
 	wrong(s.HTTP == s.Ops && !strings.HasSuffix(s.HTTP, ":0"), "ops: want another address than http")
 	return errors.Join(errs...)
 }
