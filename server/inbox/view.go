@@ -30,6 +30,9 @@ type ViewOptions struct {
 	// Retry is the pause before the log is loaded again after a failure; 0 is
 	// 250 ms.
 	Retry time.Duration
+	// Trail is how many changes of alarms' places in lists are remembered, for
+	// lists to be paged as they were when they were begun; 0 is 131,072, about 5 MB.
+	Trail int
 	// Logger hears of reloads; nil is silent.
 	Logger *slog.Logger
 }
@@ -63,6 +66,9 @@ type headWait struct {
 func NewView(log Source, o ViewOptions) *View {
 	if o.Window <= 0 {
 		o.Window = DefaultWindow
+	}
+	if o.Trail <= 0 {
+		o.Trail = 1 << 17
 	}
 	if o.Retry <= 0 {
 		o.Retry = 250 * time.Millisecond
@@ -153,6 +159,7 @@ func (v *View) swap(s *state) {
 	v.mu.Lock()
 	v.s = s
 	v.gen++
+	s.trail.restart(s.head)
 	v.publish(s)
 	v.rungDue = 0
 	v.ringDue(s)

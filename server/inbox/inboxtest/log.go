@@ -51,6 +51,11 @@ var scenarios = []scenario{
 	{"a cursor beyond the end of the log is told", beyondHead},
 	{"an alarm on a wrong route is held back until it has moved", heldBack},
 	{"counters equal a recount", counters},
+	{"lists equal a recount", listRecount},
+	{"pages are those of the list as it was at first", listStable},
+	{"the stream goes on where a list began", listCursor},
+	{"a list that has changed too much begins again", listAgain},
+	{"a text is found as it was, not as it is stored", listText},
 }
 
 func appendExpects(t *testing.T, log inbox.Log) {
