@@ -51,6 +51,8 @@ var scenarios = []scenario{
 	{"a cursor beyond the end of the log is told", beyondHead},
 	{"an alarm on a wrong route is held back until it has moved", heldBack},
 	{"counters equal a recount", counters},
+	{"a scan of one subject", subjectScan},
+	{"the history of an alarm", history},
 	{"lists equal a recount", listRecount},
 	{"pages are those of the list as it was at first", listStable},
 	{"the stream goes on where a list began", listCursor},
