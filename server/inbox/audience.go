@@ -60,6 +60,8 @@ type audience struct {
 	told    index
 	unread  announcements
 	open    [Critical + 1]int // open alarms by severity
+	raised  uint64            // of a route: its newest new alarm
+	raises  []raise           // of a route: its new alarms in the window
 	list    order
 	wakes   []*bell // of a route: who hears of its entries
 }
@@ -90,5 +92,8 @@ func (a *audience) evict(w *shown) {
 		a.window[0] = line{}
 		a.window = a.window[1:]
 		a.evicted = max(a.evicted, w.seq)
+	}
+	if len(a.raises) > 0 && a.raises[0].seq == w.seq {
+		a.raises = a.raises[1:]
 	}
 }

@@ -163,6 +163,10 @@ func (s *state) show(e *Entry, r *record, data []byte) {
 		w.home.window = append(w.home.window, l)
 		if w.home.routed {
 			s.all.window = append(s.all.window, l)
+			if r, yes := e.raised(); yes {
+				w.home.remember(r)
+				s.all.remember(r)
+			}
 		}
 	}
 	for i := range e.Left {

@@ -25,6 +25,7 @@ type state struct {
 	windowMax  int
 	due        timetable
 	trail      trail
+	floods     *floods
 
 	devices map[string]device
 	routes  map[string]route               // by name
@@ -55,7 +56,7 @@ const starAudience Audience = "*"
 
 func newState(b *bells, o ViewOptions) *state {
 	s := &state{
-		bells: b, windowMax: o.Window, trail: trail{max: o.Trail}, unassigned: Route(o.Unassigned),
+		bells: b, windowMax: o.Window, trail: trail{max: o.Trail}, floods: &floods{now: o.Now}, unassigned: Route(o.Unassigned),
 		records: map[string]*record{}, audiences: map[Audience]*audience{},
 		devices: map[string]device{}, routes: map[string]route{}, byGroup: map[string][]string{},
 		members: map[string]map[string]struct{}{}, dirSeqs: map[string]uint64{},
