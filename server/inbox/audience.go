@@ -37,7 +37,7 @@ type shown struct {
 }
 
 // size is what a shown costs in memory, in bytes, near enough.
-func (w *shown) size() int { return len(w.data) + 160 }
+func (w *shown) size() int { return len(w.data) + 192 }
 
 // A line is one entry in an audience's part of the window; removed is set where
 // the entry took the subject away from this audience.

@@ -198,6 +198,20 @@ func BenchmarkApply(b *testing.B) {
 		}
 		benchApply(b, n, messages)
 	})
+	// Every entry moves its alarm in lists of 100,000.
+	b.Run("change of place", func(b *testing.B) {
+		const alarms = 100_000
+		n := newBenchNode(b, alarms)
+		messages := make([]Message, b.N)
+		for i := range messages {
+			e := n.alarm(i * 7919 % alarms)
+			e.Rev += uint64(i/alarms) + 1
+			e.Announced = uint64(benchGroups + 1 + i*7919%alarms)
+			e.Active = i/alarms%2 == 1
+			messages[i] = Message{Seq: n.seq + 1 + uint64(i), Subject: e.Subject, Data: e.Encode()}
+		}
+		benchApply(b, n, messages)
+	})
 }
 
 func benchApply(b *testing.B, n *benchNode, messages []Message) {

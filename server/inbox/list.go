@@ -149,7 +149,7 @@ func (q *Query) check() (t listToken, err error) {
 // hash tells lists with other filters apart.
 func (q *Query) hash() string {
 	h := fnv.New32a()
-	fmt.Fprintf(h, "%s %d %q %q %q %q", q.State, q.SeverityMin, q.Device, q.Group, q.Type, q.Text)
+	_, _ = fmt.Fprintf(h, "%s %d %q %q %q %q", q.State, q.SeverityMin, q.Device, q.Group, q.Type, q.Text)
 	return strconv.FormatUint(uint64(h.Sum32()), 36)
 }
 

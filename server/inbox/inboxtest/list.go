@@ -346,3 +346,77 @@ func listText(t *testing.T, log inbox.Log) {
 		}
 	}
 }
+
+// listBudget shows that a page ends, and says so, before it has read too much.
+func listBudget(t *testing.T, log inbox.Log) {
+	w := NewWriter(t, log)
+	a := w.Route("a")
+	w.Member("a", "ann", true)
+	v, _ := StartView(t, log, small)
+	closed := func(device, message string) uint64 {
+		e := alarmEntry(device, a, inbox.Major, "")
+		e.Active, e.Acked = false, true
+		e.Body = fmt.Appendf(nil, `{"alarm":{"message":%q}}`, message)
+		return w.Append(e, true)
+	}
+	closed("oldest", "the needle")
+	for i := range 1600 {
+		closed(fmt.Sprint("d", i), "hay")
+	}
+	Reach(t, v, closed("newest", "another needle"))
+	q := inbox.Query{State: inbox.ListAll, Text: "needle"}
+	first, err := v.List(t.Context(), "ann", nil, q)
+	if err != nil || len(first.Bodies) != 1 || first.Next == "" {
+		t.Fatalf("the first page has %d, next %q, %v", len(first.Bodies), first.Next, err)
+	}
+	if got := listPages(t, v, "ann", q, nil); len(got) != 2 {
+		t.Errorf("all pages: %v", got)
+	}
+}
+
+// listConcurrent pages while alarms change at any moment: what does not change is
+// listed once, in order, and nothing is listed twice.
+func listConcurrent(t *testing.T, log inbox.Log) {
+	l := newListWorld(t, log)
+	v, _ := StartView(t, log, inbox.ViewOptions{})
+	const still = 2500
+	var want []string
+	var last uint64
+	for i := range still {
+		e := alarmEntry(fmt.Sprint("still", i), l.audiences[i%3], inbox.Major, fmt.Sprint("still ", i))
+		last = l.w.Append(e, true)
+		want = append(want, fmt.Sprint("still ", i))
+	}
+	slices.Reverse(want)
+	Reach(t, v, last)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // ends when stop is closed
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				l.change()
+			}
+		}
+	}()
+	for _, q := range []inbox.Query{{Limit: 700}, {Limit: 1000, State: inbox.ListAll}, {Limit: 300, Text: "STILL"}, {Limit: 999, Type: "t"}} {
+		var got []string
+		seen := map[string]bool{}
+		for _, b := range listPages(t, v, "chief", q, nil) {
+			if seen[b] {
+				t.Errorf("%+v: %s came twice", q, b)
+			}
+			seen[b] = true
+			if strings.Contains(b, "still") {
+				got = append(got, bodyOf(b))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%+v: of %d that do not change %d came, or in another order", q, len(want), len(got))
+		}
+	}
+	close(stop)
+	<-stopped
+}

@@ -60,6 +60,8 @@ var scenarios = []scenario{
 	{"pages are those of the list as it was at first", listStable},
 	{"the stream goes on where a list began", listCursor},
 	{"a list that has changed too much begins again", listAgain},
+	{"a page that has read much is short, and not the last", listBudget},
+	{"lists are whole while alarms change", listConcurrent},
 	{"a text is found as it was, not as it is stored", listText},
 }
 
