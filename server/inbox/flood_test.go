@@ -127,3 +127,14 @@ func TestManyReadersCountAnAlarmOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestAlarmsLeaveWithTheWindow(t *testing.T) {
+	n, now := floodNode(t)
+	n.v.s.windowMax = 16 << 10
+	for i := range 2000 {
+		n.raise(1000+i, *now)
+	}
+	if most := len(n.v.s.window); len(n.v.s.all.raises) > most || most > 100 {
+		t.Errorf("%d alarms are remembered beside a window of %d entries", len(n.v.s.all.raises), most)
+	}
+}

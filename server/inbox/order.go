@@ -93,33 +93,28 @@ func (o *order) count(p place) {
 func (o *order) insert(p place) {
 	o.count(p)
 	i, at := o.find(p.key, p.rec.subject)
-	if at == 0 && i > 0 { // between two chunks: at the end of the former
+	if i < len(o.chunks) && at > 0 && len(o.chunks[i]) == chunkPlaces {
+		// Split where it goes: new alarms all go to the same few places, and leave
+		// full chunks behind.
+		c := o.chunks[i]
+		o.chunks = slices.Insert(o.chunks, i+1, slices.Clone(c[at:]))
+		clear(c[at:])
+		o.chunks[i] = c[:at]
+		i, at = i+1, 0
+	}
+	if at == 0 && i > 0 && (i == len(o.chunks) || len(o.chunks[i-1]) < len(o.chunks[i])) {
+		// Between two chunks: into the smaller one.
 		i--
 		at = len(o.chunks[i])
 	}
-	if i == len(o.chunks) {
-		o.chunks = append(o.chunks, []place{p})
+	if i == len(o.chunks) || len(o.chunks[i]) == chunkPlaces {
+		if at > 0 {
+			i++
+		}
+		o.chunks = slices.Insert(o.chunks, i, []place{p})
 		return
 	}
-	c := o.chunks[i]
-	if len(c) < chunkPlaces {
-		o.chunks[i] = slices.Insert(c, at, p)
-		return
-	}
-	// Split where it goes: new alarms all go to the same few places, and leave
-	// full chunks behind.
-	rest := slices.Clone(c[at:])
-	clear(c[at:])
-	switch {
-	case at == 0:
-		o.chunks[i] = []place{p}
-	case len(rest) == 0:
-		o.chunks = slices.Insert(o.chunks, i+1, []place{p})
-		return
-	default:
-		o.chunks[i] = append(c[:at], p)
-	}
-	o.chunks = slices.Insert(o.chunks, i+1, rest)
+	o.chunks[i] = slices.Insert(o.chunks[i], at, p)
 }
 
 func (o *order) remove(p place) {

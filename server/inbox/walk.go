@@ -327,6 +327,7 @@ func (w *walk) runs(s *state, m *membership, sees func(*audience) bool, span spa
 // finish gets the body of an alarm that matches so far, and judges by that.
 func (w *walk) finish(ctx context.Context, c *listed) (ok bool, err error) {
 	for {
+		var err error
 		m := Message{Seq: c.seq, Subject: c.subject, Data: c.data}
 		if m.Data == nil {
 			if w.text != "" {

@@ -61,6 +61,7 @@ var scenarios = []scenario{
 	{"the stream goes on where a list began", listCursor},
 	{"a list that has changed too much begins again", listAgain},
 	{"a page that has read much is short, and not the last", listBudget},
+	{"an alarm that is purged or renewed while it is listed", listPurged},
 	{"lists are whole while alarms change", listConcurrent},
 	{"a text is found as it was, not as it is stored", listText},
 }
