@@ -109,6 +109,7 @@ var kinds = []struct {
 	{errSlow, kind{"timeout", 408, "Too slow", 0}},
 	{alarm.ErrIDReused, kind{"id-reused", 409, "The id belongs to another alarm", 0}},
 	{alarm.ErrSuperseded, kind{"superseded", 409, "A newer occurrence has come", 0}},
+	{inbox.ErrListing, kind{"list-changed", 409, "The list has to be begun again", 0}},
 	{alarm.ErrChanged, kind{"changed", 412, "The alarm has changed", 0}},
 	{inbox.ErrTooLarge, tooLarge},
 	{errMediaType, kind{"media-type", 415, "Send JSON", 0}},

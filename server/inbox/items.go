@@ -100,6 +100,7 @@ func (s *state) replace(r *record, e *Entry, held bool) {
 		}
 	}
 	s.replaceLeft(r, old.left)
+	s.reorder(r, &old, e.Seq)
 	s.track(r, old.open())
 }
 
@@ -162,6 +163,10 @@ func (s *state) show(e *Entry, r *record, data []byte) {
 		w.home.window = append(w.home.window, l)
 		if w.home.routed {
 			s.all.window = append(s.all.window, l)
+			if r, yes := e.raised(); yes {
+				w.home.remember(r)
+				s.all.remember(r)
+			}
 		}
 	}
 	for i := range e.Left {
@@ -201,8 +206,8 @@ func (s *state) evict() {
 	}
 }
 
-// purge drops what stands below the sequence.
-func (s *state) purge(below uint64) {
+// purge drops what stands below the sequence, as the entry at seq says.
+func (s *state) purge(below, seq uint64) {
 	if below <= s.purged {
 		return
 	}
@@ -227,6 +232,7 @@ func (s *state) purge(below uint64) {
 		}
 		s.replaceLeft(r, gone.left)
 		r.severity = 0
+		s.reorder(r, &gone, seq)
 		s.due.set(r, 0)
 		s.track(r, gone.open())
 		delete(s.records, subject)

@@ -82,6 +82,7 @@ func (s *state) loadNewest(e *Entry, data []byte) {
 // build indexes and counts the records of the first pass, each list in one go.
 func (s *state) build() {
 	announced := map[*audience][]uint64{}
+	places := map[*audience][]place{}
 	for subject, r := range s.records {
 		if r.seq < s.purged {
 			delete(s.records, subject)
@@ -101,6 +102,9 @@ func (s *state) build() {
 			if r.open() {
 				a.open[r.severity]++
 			}
+			if key := r.listKey(); key != 0 {
+				places[a] = append(places[a], place{key, r})
+			}
 		}
 		for _, l := range r.left {
 			a := s.audience(l.Audience)
@@ -110,6 +114,9 @@ func (s *state) build() {
 	}
 	for _, a := range s.audiences {
 		sortTold(a.told.lines)
+	}
+	for a, list := range places {
+		a.list.build(list)
 	}
 	for a, seqs := range announced {
 		slices.Sort(seqs)
