@@ -42,6 +42,8 @@ type Options struct {
 	// Undelivered is called for those that have reached nobody, before that is
 	// noted, so perhaps more than once. Its error has it called again.
 	Undelivered func(ctx context.Context, a Alarm, e inbox.Entry) error
+	// Retention is how long the log keeps what is over; its zero value is for ever.
+	Retention Retention
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Logger; nil is silent.

@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -201,7 +202,8 @@ func (s *state) evict() {
 	}
 }
 
-// purge drops what stands below the sequence.
+// purge drops what stands below the sequence. Whoever purges has seen to it that
+// what must live on stands above it (View.Keeps).
 func (s *state) purge(below uint64) {
 	if below <= s.purged {
 		return
@@ -231,11 +233,19 @@ func (s *state) purge(below uint64) {
 		s.track(r, gone.open())
 		delete(s.records, subject)
 	}
+	s.forget()
+}
+
+// forget drops what is known of entries that have been purged, besides items.
+func (s *state) forget() {
 	// Who has been away since before the epoch that follows is told that his
 	// cursor has expired; the epochs that lie wholly below are of no more use.
-	for len(s.epochs) > 1 && s.epochs[1].First < below {
+	for len(s.epochs) > 1 && s.epochs[1].First < s.purged {
 		s.epochs = s.epochs[1:]
 	}
+	// What is left of the directory below said that something is no more. The
+	// next one to say something of it finds no entry of it in the log.
+	maps.DeleteFunc(s.dirSeqs, func(_ string, seq uint64) bool { return seq < s.purged })
 }
 
 // wake rings for whoever may read the entry; everyone where routes or

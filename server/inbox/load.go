@@ -108,6 +108,7 @@ func (s *state) build() {
 		}
 		s.track(r, false)
 	}
+	s.forget()
 	for _, a := range s.audiences {
 		sortTold(a.told.lines)
 	}
@@ -122,13 +123,13 @@ func (s *state) build() {
 // loadWindow reads the newest window's worth of history, and notes for each
 // audience what it does not hold.
 func (v *View) loadWindow(ctx context.Context, s *state, b Bounds) error {
-	from := b.First
+	from := max(b.First, s.purged)
 	if b.Messages > 0 {
 		// The mean size of a message says how far back the window may reach;
 		// what is too much falls out again.
 		mean := b.Bytes/b.Messages + 1
 		if n := uint64(v.o.Window) / mean; b.Last-b.First >= n {
-			from = b.Last - n + 1
+			from = max(from, b.Last-n+1)
 		}
 	}
 	for _, a := range s.audiences {
