@@ -12,63 +12,10 @@ import (
 	"time"
 
 	"tocsin/server/alarm"
-	"tocsin/server/directory"
 	"tocsin/server/inbox"
 	"tocsin/server/inbox/inboxtest"
 	"tocsin/server/internal/streamtest"
 )
-
-// A node is an engine with what it works on, on a log in memory.
-type node struct {
-	t      testing.TB
-	log    inbox.Log
-	view   *inbox.View
-	dir    *directory.Directory
-	engine *alarm.Engine
-	now    time.Time
-}
-
-var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-
-func newNode(t testing.TB, log inbox.Log, trust bool) *node {
-	t.Helper()
-	epoch, err := inbox.BeginEpoch(t.Context(), log, noon)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &node{t: t, log: log, now: noon}
-	n.view, _ = inboxtest.StartView(t, log, inbox.ViewOptions{Unassigned: []string{"unassigned"}})
-	n.dir = directory.New(directory.Options{Log: log, View: n.view, Epoch: epoch})
-	n.engine = alarm.New(alarm.Options{Log: log, View: n.view, Router: n.dir, Epoch: epoch,
-		Unassigned: []string{"unassigned"}, TrustDeviceTime: trust, Now: func() time.Time { return n.now }})
-	return n
-}
-
-func (n *node) publish(events ...alarm.Event) []alarm.Result {
-	n.t.Helper()
-	results := n.engine.Publish(n.t.Context(), "tests", events)
-	var last uint64
-	for _, r := range results {
-		last = max(last, r.Seq)
-	}
-	inboxtest.Reach(n.t, n.view, last)
-	return results
-}
-
-func (n *node) one(e alarm.Event) alarm.Result {
-	n.t.Helper()
-	return n.publish(e)[0]
-}
-
-// get reads an alarm as one who sees everything.
-func (n *node) get(id string) alarm.Alarm {
-	n.t.Helper()
-	a, err := n.engine.Get(n.t.Context(), "chief", []string{"*"}, id)
-	if err != nil {
-		n.t.Fatalf("get %q: %v", id, err)
-	}
-	return a
-}
 
 func raise(severity string) alarm.Event {
 	return alarm.Event{Device: "d", Type: "t", Severity: severity}

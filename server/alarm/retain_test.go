@@ -1,0 +1,510 @@
+package alarm_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tocsin/server/alarm"
+	"tocsin/server/inbox"
+	"tocsin/server/inbox/inboxtest"
+)
+
+const month = 31 * 24 * time.Hour
+
+var monthly = alarm.Options{Retention: alarm.Retention{Age: month, Window: 10 * time.Minute}}
+
+// A past is a log with something of everything.
+type past struct {
+	*node
+	open   []string // ids of what must stay
+	closed []string // and of what may go
+	away   string   // a cursor of ann's, from before all of it
+	mark   aMark    // the chief's
+}
+
+func event(device, typ, state string) alarm.Event {
+	return alarm.Event{Device: device, Type: typ, Severity: "major", State: state}
+}
+
+// newPast fills the log; more alarms stay open besides the special ones.
+func newPast(t testing.TB, log inbox.Log, o alarm.Options, more int) *past {
+	t.Helper()
+	p := &past{node: newNodeWith(t, log, o)}
+	p.now = time.Now().UTC().Truncate(time.Millisecond)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx := t.Context()
+	must(p.dir.PutDevice(ctx, "d", []string{"fleet"}))
+	must(p.dir.PutDevice(ctx, "gone", []string{"fleet"}))
+	must(p.dir.PutUser(ctx, "ann", []string{"fleet"}))
+	must(p.dir.PutUser(ctx, "ben", []string{"fleet"}))
+	p.away = inboxtest.Drain(t, inboxtest.Open(t, p.view, "ann", inbox.Start{}), 10).Cursor
+	must(p.dir.DeleteDevice(ctx, "gone"))
+	must(p.dir.DeleteUser(ctx, "ben"))
+	stays := func(id string) { p.open = append(p.open, id) }
+	for i := range more {
+		stays(p.one(event("d", fmt.Sprint("more", i), "raised")).ID)
+	}
+	stays(p.one(event("d", "active", "raised")).ID)
+	acked := p.one(event("d", "acked", "raised")).ID
+	p.do(alarm.Command{Op: alarm.Acknowledge, ID: acked, Note: "seen"})
+	stays(acked)
+	unacked := p.one(event("d", "cleared", "raised")).ID
+	p.one(event("d", "cleared", "cleared"))
+	stays(unacked)
+	over := func(typ string) string {
+		id := p.one(event("d", typ, "raised")).ID
+		p.do(alarm.Command{Op: alarm.Acknowledge, ID: id})
+		p.one(event("d", typ, "cleared"))
+		return id
+	}
+	shelved := over("shelved")
+	p.do(alarm.Command{Op: alarm.Shelve, ID: shelved, Until: p.now.Add(29 * 24 * time.Hour)})
+	stays(shelved)
+	for i := range 30 {
+		p.closed = append(p.closed, over(fmt.Sprint("over", i)))
+	}
+	p.one(event("d", "never", "cleared")) // an orphan
+	if _, err := p.engine.Notify(ctx, "boss", alarm.Notice{Users: []string{"ann"}, Title: "old"}); err != nil {
+		t.Fatal(err)
+	}
+	// The newest entry is the one below which a purge goes at most.
+	stays(p.one(event("d", "last", "raised")).ID)
+	return p
+}
+
+// of gives the alarms as they are, by id.
+func (p *past) of(ids []string) map[string]alarm.Alarm {
+	p.t.Helper()
+	all := map[string]alarm.Alarm{}
+	for _, id := range ids {
+		all[id] = p.get(id)
+	}
+	return all
+}
+
+// wantSameViews compares what the view followed with what one loads now.
+func wantSameViews(t testing.TB, p *past) {
+	t.Helper()
+	loaded, stop := inboxtest.StartView(t, p.log, inbox.ViewOptions{Unassigned: []string{"unassigned"}})
+	defer stop()
+	loaded.SetMark("chief", p.mark.is)
+	b, err := p.log.Bounds(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inboxtest.Reach(t, p.view, b.Last)
+	for _, user := range []string{"ann", "ben", "chief"} {
+		var groups []string
+		if user == "chief" {
+			groups = []string{"*"}
+		}
+		for what, start := range map[string]inbox.Start{"snapshot": {Snapshot: true}, "earliest": {Cursor: inbox.Earliest}, "away": {Cursor: p.away}} {
+			list, gaps, counts := texts(t, p.view, user, start, groups...)
+			list2, gaps2, counts2 := texts(t, loaded, user, start, groups...)
+			if !slices.Equal(list, list2) || !slices.Equal(gaps, gaps2) || counts != counts2 {
+				t.Errorf("%s, %s: the view that followed has\n%s %v %+v\none that was loaded\n%s %v %+v", user, what,
+					strings.Join(list, "\n"), gaps, counts, strings.Join(list2, "\n"), gaps2, counts2)
+			}
+		}
+		if !slices.Equal(p.view.UserGroups(user), loaded.UserGroups(user)) {
+			t.Errorf("%s has the groups %v, loaded %v", user, p.view.UserGroups(user), loaded.UserGroups(user))
+		}
+	}
+	for _, s := range []string{inbox.DeviceSubject("d"), inbox.DeviceSubject("gone"), inbox.MemberSubject("fleet", "ann"),
+		inbox.MemberSubject("fleet", "ben"), inbox.RouteSubject("g-fleet")} {
+		if p.view.DirectorySeq(s) != loaded.DirectorySeq(s) {
+			t.Errorf("%s stands at %d, loaded %d", s, p.view.DirectorySeq(s), loaded.DirectorySeq(s))
+		}
+	}
+}
+
+func (p *past) first() uint64 {
+	p.t.Helper()
+	b, err := p.log.Bounds(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return b.First
+}
+
+func TestRetentionKeepsWhatIsOpenAndTheDirectory(t *testing.T) {
+	for name, log := range logs {
+		t.Run(name, func(t *testing.T) {
+			p := newPast(t, log(t), monthly, 3)
+			before, _, _ := texts(t, p.view, "ann", inbox.Start{Snapshot: true})
+			stay, below := p.of(p.open), p.view.Head()
+			if _, err := p.view.MarkRead(t.Context(), &p.mark, "chief", []string{"*"}, inbox.Latest, nil); err != nil {
+				t.Fatal(err)
+			}
+			p.now = p.now.Add(month - time.Minute)
+			if err := p.engine.Retain(t.Context()); err != nil || p.first() != 1 {
+				t.Fatalf("a minute too early: %v, the log begins at %d", err, p.first())
+			}
+			p.now = p.now.Add(2 * time.Minute)
+			if err := p.engine.Retain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if p.first() != below {
+				t.Errorf("the log begins at %d, want %d", p.first(), below)
+			}
+			wantSameViews(t, p)
+			if now := p.of(p.open); !reflect.DeepEqual(now, stay) {
+				t.Errorf("what stays is\n%+v, was\n%+v", now, stay)
+			}
+			list, gaps, counts := texts(t, p.view, "ann", inbox.Start{Cursor: p.away})
+			if !slices.Equal(gaps, []inbox.GapReason{inbox.GapExpired}) || len(list) != len(before)-1 || counts.Unread != len(p.open) {
+				t.Errorf("who was away: %d of %d entries (the notice is gone), gaps %v, %+v", len(list), len(before), gaps, counts)
+			}
+			if _, _, counts := texts(t, p.view, "chief", inbox.Start{}, "*"); counts.Unread != 0 {
+				t.Errorf("what was read is unread: %+v", counts)
+			}
+			wantForgotten(t, p)
+			p.tick() // the shelf's time was over
+			if a := p.get(p.open[6]); a.Type != "shelved" || a.ShelvedUntil != nil {
+				t.Errorf("the shelved alarm: %+v", a)
+			}
+		})
+	}
+}
+
+// wantForgotten goes on with what was purged, as with what never was.
+func wantForgotten(t *testing.T, p *past) {
+	t.Helper()
+	for _, id := range p.closed {
+		if _, err := p.engine.Get(t.Context(), "chief", []string{"*"}, id); !errors.Is(err, alarm.ErrNotFound) {
+			t.Fatalf("%s is there: %v", id, err)
+		}
+	}
+	r := p.one(event("d", "over1", "raised"))
+	if a := p.get(r.ID); r.Status != "raised" || a.Occurrence != 1 || a.Rev != 1 {
+		t.Errorf("a raise of what was purged: %+v, %+v", r, a)
+	}
+	if r := p.one(event("d", "over2", "cleared")); r.Status != "orphan" || r.ID != "" {
+		t.Errorf("a clear of what was purged: %+v", r)
+	}
+	if err := p.dir.PutDevice(t.Context(), "gone", []string{"fleet"}); err != nil {
+		t.Errorf("a device that comes back: %v", err)
+	}
+	if err := p.dir.PutUser(t.Context(), "ben", []string{"fleet"}); err != nil || len(p.dir.User("ben")) != 1 {
+		t.Errorf("a user who comes back: %v, %v", p.dir.User("ben"), err)
+	}
+	if err := p.dir.PutDevice(t.Context(), "d", []string{"other"}); err != nil {
+		t.Errorf("a device that was renewed: %v", err)
+	}
+	if err := p.dir.PutDevice(t.Context(), "d", []string{"fleet"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// An aMark keeps one user's read mark.
+type aMark struct {
+	inbox.Marks
+	is inbox.Mark
+}
+
+func (m *aMark) Update(_ context.Context, _ string, change func(inbox.Mark) (inbox.Mark, error)) (inbox.Mark, error) {
+	now, err := change(m.is)
+	if err == nil {
+		m.is = now
+	}
+	return now, err
+}
+
+// A dying log fails for good at its n-th change: before it is made, after half of
+// it, or after all of it.
+type dying struct {
+	inbox.Log
+	left int
+	how  string
+}
+
+var errDied = errors.New("died")
+
+func (d *dying) dies() bool { d.left--; return d.left < 0 }
+
+func (d *dying) Append(ctx context.Context, proposals ...inbox.Proposal) []inbox.Receipt {
+	if !d.dies() {
+		return d.Log.Append(ctx, proposals...)
+	}
+	done := map[string]int{"before": 0, "half": len(proposals) / 2, "after": len(proposals)}[d.how]
+	if d.left < -1 {
+		done = 0
+	}
+	d.Log.Append(ctx, proposals[:done]...)
+	receipts := make([]inbox.Receipt, len(proposals))
+	for i := range receipts {
+		receipts[i].Err = errDied
+	}
+	return receipts
+}
+
+func (d *dying) Purge(ctx context.Context, below uint64) error {
+	if !d.dies() {
+		return d.Log.Purge(ctx, below)
+	}
+	if d.how == "after" {
+		_ = d.Log.Purge(ctx, below)
+	}
+	return errDied
+}
+
+func TestRetentionInterruptedAtAnyStep(t *testing.T) {
+	for _, how := range []string{"before", "half", "after"} {
+		steps := 0
+		for died := true; died; steps++ {
+			p := newPast(t, &inbox.MemoryLog{}, monthly, 600)
+			stay := p.of(p.open)
+			d := &dying{Log: p.log, left: steps, how: how}
+			worker := alarm.New(alarm.Options{Log: d, View: p.view, Router: p.dir, Epoch: p.view.Epoch(p.view.Head()),
+				Retention: monthly.Retention, Now: func() time.Time { return p.now.Add(2 * month) }})
+			below := p.view.Head()
+			err := worker.Retain(t.Context())
+			if died = err != nil; died && !errors.Is(err, errDied) {
+				t.Fatal(err)
+			}
+			check := func(what string) {
+				t.Helper()
+				if t.Failed() {
+					t.Fatalf("%s step %d (%s)", what, steps, how)
+				}
+				wantSameViews(t, p)
+				if now := p.of(p.open); !reflect.DeepEqual(now, stay) {
+					t.Errorf("what stays has changed")
+				}
+			}
+			check("interrupted at")
+			// A successor, on what the log has now.
+			p.now = p.now.Add(2 * month)
+			for range 2 { // the first may only complete a purge
+				if err := p.engine.Retain(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			check("after")
+			if p.first() < below {
+				t.Fatalf("step %d (%s): the successor left the log begin at %d", steps, how, p.first())
+			}
+			wantForgotten(t, p)
+		}
+		if t.Logf("%s: %d steps", how, steps-1); steps < 5 {
+			t.Errorf("%d steps: not even two batches, the announcement and the purge", steps-1)
+		}
+	}
+}
+
+func TestTwoWorkersAndPublishersDoNotDisturbAPurge(t *testing.T) {
+	for name, log := range logs {
+		t.Run(name, func(t *testing.T) {
+			p := newPast(t, log(t), monthly, 300)
+			other := newNodeWith(t, p.log, monthly)
+			below := p.view.Head()
+			p.now = p.now.Add(2 * month)
+			other.now = p.now
+			var all sync.WaitGroup
+			for _, n := range []*node{p.node, other} {
+				all.Go(func() {
+					if err := n.engine.Retain(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Go(func() {
+				for i := range 300 {
+					if r := other.engine.Publish(t.Context(), "p", []alarm.Event{event("d", fmt.Sprint("more", i), "raised")})[0]; r.Status != "repeated" {
+						t.Errorf("alarm %d: %+v", i, r)
+					}
+				}
+			})
+			all.Wait()
+			wantSameViews(t, p)
+			for _, id := range p.open {
+				if a := p.get(id); strings.HasPrefix(a.Type, "more") && a.Count != 2 {
+					t.Errorf("%s: count %d, want 2", a.Type, a.Count)
+				}
+			}
+			if p.first() < below {
+				t.Errorf("the log begins at %d, want %d at least", p.first(), below)
+			}
+		})
+	}
+}
+
+func TestRetentionLeavesTwiceTheWindow(t *testing.T) {
+	for what, r := range map[string]alarm.Retention{
+		"by age":  {Age: time.Hour, Window: 40 * time.Minute},
+		"by size": {Bytes: 1000, Window: 40 * time.Minute},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var n *node
+			now := noon
+			n = newNodeWith(t, &inbox.MemoryLog{Now: func() time.Time { return now }}, alarm.Options{Retention: r, Now: func() time.Time { return now }})
+			send := func(id string, e alarm.Event) alarm.Result { e.ID = id; return n.one(e) }
+			for i := range 20 {
+				e := event("d", fmt.Sprint("t", i), "raised")
+				e.Kind = "momentary"
+				a := send(fmt.Sprint(i), e)
+				n.do(alarm.Command{Op: alarm.Acknowledge, ID: a.ID})
+			}
+			first := func() uint64 { b, _ := n.log.Bounds(t.Context()); return b.First }
+			for _, c := range []struct {
+				after time.Duration
+				gone  bool
+			}{{80*time.Minute - time.Millisecond, false}, {80*time.Minute + time.Millisecond, true}} {
+				now = noon.Add(c.after)
+				if err := n.engine.Retain(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if gone := first() > 1; gone != c.gone {
+					t.Errorf("after %v the log begins at %d", c.after, first())
+				}
+				if !c.gone {
+					if r := send("3", event("d", "t3", "raised")); !r.Duplicate || r.Status != "raised" {
+						t.Errorf("sent again after %v: %+v", c.after, r)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestRetentionBySizeTakesTheOldest(t *testing.T) {
+	for name, log := range logs {
+		t.Run(name, func(t *testing.T) {
+			const limit = 200_000
+			n := newNodeWith(t, log(t), alarm.Options{Retention: alarm.Retention{Bytes: limit}})
+			n.now = time.Now().Add(time.Hour)
+			bounds := func() inbox.Bounds { b, _ := n.log.Bounds(t.Context()); return b }
+			for i := 0; bounds().Bytes <= limit*5/4; i++ {
+				e := event("d", fmt.Sprint("t", i), "raised")
+				e.Kind = "momentary"
+				n.do(alarm.Command{Op: alarm.Acknowledge, ID: n.one(e).ID})
+			}
+			was := bounds()
+			if err := n.engine.Retain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if b := bounds(); b.Bytes > limit || b.Bytes < limit*9/10 {
+				t.Errorf("of %d bytes %d are left, the limit is %d", was.Bytes, b.Bytes, limit)
+			}
+			was = bounds()
+			if err := n.engine.Retain(t.Context()); err != nil || bounds() != was {
+				t.Errorf("below the limit: %+v, was %+v, %v", bounds(), was, err)
+			}
+		})
+	}
+}
+
+func TestAPurgeThatFreesNothingIsNotMade(t *testing.T) {
+	n := newNodeWith(t, &inbox.MemoryLog{}, alarm.Options{Retention: alarm.Retention{Age: time.Hour, Bytes: 1}})
+	for i := range 300 {
+		n.one(event("d", fmt.Sprint("t", i), "raised"))
+	}
+	n.now = time.Now().Add(month)
+	was, _ := n.log.Bounds(t.Context())
+	for range 3 {
+		if err := n.engine.Retain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, _ := n.log.Bounds(t.Context()); b != was {
+		t.Errorf("everything is open, and yet %+v became %+v", was, b)
+	}
+}
+
+// A reader in the middle of a snapshot, or of a catch-up, comes to an end across a
+// purge, and knows then what is open and nothing else.
+func TestReadersComeToAnEndAcrossAPurge(t *testing.T) {
+	for mode, gaps := range map[string][]inbox.GapReason{"snapshot": nil, "catch-up": {inbox.GapCompacted, inbox.GapExpired}} {
+		t.Run(mode, func(t *testing.T) {
+			p := newPast(t, &inbox.MemoryLog{}, monthly, 50)
+			narrow, _ := inboxtest.StartView(t, p.log, inbox.ViewOptions{Window: 4 << 10, Unassigned: []string{"unassigned"}})
+			start := inbox.Start{Snapshot: true}
+			if mode == "catch-up" {
+				start = inbox.Start{Cursor: p.away}
+			}
+			var got inboxtest.Got
+			open := map[string]bool{}
+			for more := true; more; {
+				r := inboxtest.Open(t, narrow, "ann", start)
+				b, err := r.Read(t.Context(), 3)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if b.Gap != nil && b.Gap.Reason != inbox.GapCompacted {
+					clear(open)
+				}
+				for i := range b.Items {
+					text := string(b.Items[i].AppendJSON(nil))
+					for _, id := range slices.Concat(p.open, p.closed) {
+						if strings.Contains(text, `"`+id+`"`) {
+							open[id] = slices.Contains(p.open, id) || strings.Contains(text, `"active":true`)
+						}
+					}
+				}
+				got.Add(t, b)
+				start, more = inbox.Start{Cursor: b.Cursor}, b.More
+				if got.Batches == 3 {
+					p.now = p.now.Add(2 * month)
+					if err := p.engine.Retain(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					inboxtest.Reach(t, narrow, p.view.Head())
+				}
+				if got.Batches > 200 {
+					t.Fatal("no end")
+				}
+			}
+			if !slices.Equal(got.Gaps, gaps) {
+				t.Errorf("gaps %v, want %v", got.Gaps, gaps)
+			}
+			for _, id := range p.open {
+				// What is acknowledged and cleared stays for its shelf alone.
+				if a := p.get(id); !open[id] && (a.Active || !a.Acked) {
+					t.Errorf("%s is open, and the reader does not know", id)
+				}
+			}
+			for _, id := range p.closed {
+				if open[id] {
+					t.Errorf("%s is over, and the reader does not know", id)
+				}
+			}
+		})
+	}
+}
+
+// Cursors from before a restart stay valid when sys.epoch has been renewed.
+func TestEpochsAreRenewed(t *testing.T) {
+	log := &inbox.MemoryLog{}
+	p := newPast(t, log, monthly, 3)
+	head := inboxtest.Drain(t, inboxtest.Open(t, p.view, "ann", inbox.Start{}), 10).Cursor
+	again := newNodeWith(t, log, monthly)
+	again.now = p.now.Add(2 * month)
+	inboxtest.Reach(t, again.view, again.one(event("d", "new", "raised")).Seq)
+	if err := again.engine.Retain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	third := newNodeWith(t, log, monthly)
+	if list, gaps, _ := texts(t, third.view, "ann", inbox.Start{Cursor: p.away}); !slices.Equal(gaps, []inbox.GapReason{inbox.GapExpired}) || len(list) != len(p.open) {
+		t.Errorf("a purged cursor: %v, %d entries of %d", gaps, len(list), len(p.open))
+	}
+	// The cut is below the newest entry, which a cursor at the former head is too.
+	if _, gaps, _ := texts(t, third.view, "ann", inbox.Start{Cursor: head}); len(gaps) > 1 || len(gaps) == 1 && gaps[0] != inbox.GapExpired {
+		t.Errorf("a cursor of the first epoch: %v", gaps)
+	}
+	now := inboxtest.Drain(t, inboxtest.Open(t, again.view, "ann", inbox.Start{}), 10).Cursor
+	if _, gaps, _ := texts(t, third.view, "ann", inbox.Start{Cursor: now}); len(gaps) > 0 {
+		t.Errorf("a cursor of the second epoch: %v", gaps)
+	}
+}
