@@ -1,6 +1,7 @@
 package alarm_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -128,6 +129,15 @@ func entries(t testing.TB, log inbox.Source) (list []inbox.Entry) {
 		t.Fatal(err)
 	}
 	return list
+}
+
+// alarmOf is the alarm that an entry carries.
+func alarmOf(t testing.TB, e inbox.Entry) (a alarm.Alarm) {
+	t.Helper()
+	if err := json.Unmarshal(alarm.Text(e.Body), &a); err != nil {
+		t.Fatalf("entry %d: %v", e.Seq, err)
+	}
+	return a
 }
 
 // told are the entries that readers are shown when they come.

@@ -60,7 +60,7 @@ func (e *Engine) meetDue(ctx context.Context) (wait time.Duration) {
 		wait = max(next.Sub(e.o.Now()), 0)
 	}
 	if len(subjects) > 0 {
-		wait = max(wait, leastPause)
+		wait = leastPause // what is done may be due again before what is next now
 	}
 	if err := e.meet(ctx, subjects); err != nil && ctx.Err() == nil {
 		e.o.Logger.Warn("what is due waits", "alarms", len(subjects), "error", err)
