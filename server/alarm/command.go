@@ -141,6 +141,9 @@ func (e *Engine) do(ctx context.Context, c Command) (after Alarm, seq uint64, er
 			after = p.body.Alarm
 			return e.unchanged(p, next.status, next.now), nil
 		}
+		if err := e.settle(ctx, p, &next); err != nil {
+			return inbox.Entry{}, err
+		}
 		next.alarm.Rev++
 		after = next.alarm
 		return e.next(p, &next), nil

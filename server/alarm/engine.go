@@ -147,6 +147,15 @@ func (e *Engine) change(p *present, typ, status, by string) change {
 	return change{alarm: p.body.Alarm, timing: p.timing, to: p.entry.Audience, typ: typ, status: status, by: by, now: e.now()}
 }
 
+// settle takes an open alarm to where its device's alarms go now, so that what
+// happens to it before the worker has moved it moves it too.
+func (e *Engine) settle(ctx context.Context, p *present, c *change) (err error) {
+	if p.entry.Open() || c.alarm.Active || !c.alarm.Acked {
+		c.alarm.Groups, c.to, err = e.home(ctx, c.alarm.Device)
+	}
+	return err
+}
+
 // next makes the entry of the change.
 func (e *Engine) next(p *present, c *change) inbox.Entry {
 	a := &c.alarm

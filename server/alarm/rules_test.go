@@ -242,3 +242,54 @@ func TestRule10PersonalStateIsInNoEntry(t *testing.T) {
 		t.Errorf("something read is in %s", last)
 	}
 }
+
+// Who changes an alarm before the worker has moved it moves it himself.
+func TestRule7AChangeBeforeTheMoveIsTheMove(t *testing.T) {
+	n := newNode(t, &inbox.MemoryLog{}, false)
+	id := n.one(raise("major")).ID
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(n.dir.PutDevice(t.Context(), "d", []string{"fleet"}))
+	if a := n.do(alarm.Command{Op: alarm.Acknowledge, ID: id}); len(a.Groups) != 1 || a.Groups[0] != "fleet" {
+		t.Errorf("acknowledged: %+v", a)
+	}
+	if list, _, _ := texts(t, n.view, "ann", inbox.Start{Cursor: inbox.Earliest}, "unassigned"); len(list) != 2 || !strings.Contains(list[1], "alarm.removed") {
+		t.Errorf("who had it: %v", list)
+	}
+	if list, _, counts := texts(t, n.view, "ben", inbox.Start{Snapshot: true}, "fleet"); len(list) != 1 || counts.Active[inbox.Major] != 1 {
+		t.Errorf("who has it now: %v, %+v", list, counts)
+	}
+}
+
+// An alarm that was held back because its device had moved comes to light when the
+// device is back before the worker came.
+func TestRule7ADeviceThatIsBackBeforeTheMove(t *testing.T) {
+	n := newNode(t, &inbox.MemoryLog{}, true)
+	e := raise("major")
+	e.Time = noon
+	n.one(e)
+	for _, groups := range [][]string{{"fleet"}, {"unassigned"}} {
+		if err := n.dir.PutDevice(t.Context(), "d", groups); err != nil {
+			t.Fatal(err)
+		}
+		late := cleared() // which is appended, and changes nothing
+		late.Time = noon.Add(-time.Second)
+		if groups[0] == "fleet" {
+			wantStatus(t, "a clear of long ago", n.one(late), "late")
+		}
+	}
+	if list, _, _ := texts(t, n.view, "ann", inbox.Start{Snapshot: true}, "unassigned"); len(list) != 0 {
+		t.Fatalf("the late clear was not held back: %v", list)
+	}
+	n.tick()
+	if list, _, counts := texts(t, n.view, "ann", inbox.Start{Snapshot: true}, "unassigned"); len(list) != 1 || counts.Active[inbox.Major] != 1 {
+		t.Errorf("after the move: %v, %+v", list, counts)
+	}
+	if left := n.view.Misrouted(10); len(left) > 0 {
+		t.Errorf("still waiting to be moved: %v", left)
+	}
+}

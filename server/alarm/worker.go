@@ -81,6 +81,9 @@ func (e *Engine) meet(ctx context.Context, subjects []string) error {
 			n.Private, n.Due = c.timing.encode(), c.timing.due(&c.alarm)
 			return n, nil
 		}
+		if err := e.settle(ctx, p, &c); err != nil {
+			return inbox.Entry{}, err
+		}
 		c.alarm.Rev++
 		return e.next(p, &c), nil
 	})

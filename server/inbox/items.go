@@ -41,12 +41,13 @@ func resolve(e *Entry) {
 	}
 }
 
-// isHeld says whether the entry's route differs from its device's although it
-// came after the device's: its writer did not know of that. Readers do not see
-// it until it has been moved.
+// isHeld says whether an open alarm's route differs from its device's although
+// the entry came after the device's: its writer did not know of that. Readers do
+// not see it until it has been moved. What is over is not moved, and stays where
+// it was.
 func (s *state) isHeld(e *Entry) bool {
 	name, routed := e.Audience.Route()
-	if !routed {
+	if !routed || !e.Open() {
 		return false
 	}
 	d, ok := alarmDevice(e.Subject)
@@ -148,7 +149,7 @@ func (s *state) checkRoute(r *record, device string) {
 	if d, known := s.devices[device]; known {
 		want = d.route
 	}
-	if r.open() && r.home != nil && r.home.key != RouteAudience(want) {
+	if r.open() && r.home != nil && (r.held || r.home.key != RouteAudience(want)) {
 		s.misrouted[r] = struct{}{}
 	} else {
 		delete(s.misrouted, r)

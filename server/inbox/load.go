@@ -88,7 +88,8 @@ func (s *state) build() {
 			continue
 		}
 		if r.home != nil {
-			r.held = s.isHeld(&Entry{Subject: r.subject, Seq: r.seq, Audience: r.home.key})
+			r.held = s.isHeld(&Entry{Subject: r.subject, Seq: r.seq, Audience: r.home.key,
+				Severity: r.severity, Active: r.active, Acked: r.acked})
 		}
 		sites, n := s.sites(r)
 		for _, a := range sites[:n] {
