@@ -250,3 +250,35 @@ func TestEpochsAreRenewed(t *testing.T) {
 		t.Errorf("a cursor of the second epoch: %v", gaps)
 	}
 }
+
+// Two months of a worker's life: what is over goes as it ages, what is open stays,
+// and the log does not grow.
+func TestTheWorkerKeepsTheLogWithinItsRetention(t *testing.T) {
+	o := alarm.Options{Retention: alarm.Retention{Age: 10 * 24 * time.Hour, Window: 10 * time.Minute, Every: time.Hour}}
+	inBubble(t, o, func(t *testing.T, f *folding) {
+		const hour, day = 3600, 24 * 3600
+		id := f.one(event("d", "open", "raised")).ID
+		for d := range 60 {
+			f.at(float64(d*day) + 1)
+			for i := range 20 {
+				f.do(alarm.Command{Op: alarm.Acknowledge, ID: f.one(event("d", fmt.Sprint("t", d, "-", i), "raised")).ID})
+				f.one(event("d", fmt.Sprint("t", d, "-", i), "cleared"))
+			}
+			f.at(float64(d*day) + 2*hour)
+			b, err := f.log.Bounds(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Three entries an alarm, of eleven days at most, and what is renewed.
+			if b.Messages > 11*60+30 || d < 10 && b.Messages < uint64(d)*60 {
+				t.Fatalf("day %d: %d messages", d, b.Messages)
+			}
+		}
+		if a := f.get(id); !a.Active || a.Rev != 1 || !a.RaisedAt.Equal(f.start) {
+			t.Errorf("what is open has become %+v", a)
+		}
+		if f.view.Purged() < 60*40 {
+			t.Errorf("purged below %d only", f.view.Purged())
+		}
+	})
+}

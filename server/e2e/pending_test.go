@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -102,4 +105,52 @@ func lastTold(t *testing.T, s *server) map[string]alarm.Alarm {
 			return known
 		}
 	}
+}
+
+// What is over is gone after the retention, and what is open is not.
+func TestRetentionOfTheServer(t *testing.T) {
+	s := newServer(t, "--retention", "2s", "--dedupe-window", "1s", "--lease", "1s", "--drain", "0s")
+	root := s.root()
+	publish := func(text string) (id string) {
+		var r struct{ Results []eventResult }
+		s.want(s.request("POST", "/v1/alarms", root, array([]string{text})), http.StatusAccepted).json(t, &r)
+		return r.Results[0].ID
+	}
+	open := publish(`{"device":"d","type":"open","severity":"major"}`)
+	over := publish(`{"device":"d","type":"over","severity":"major","kind":"momentary"}`)
+	s.want(s.request("POST", "/v1/alarms/"+over+"/ack", root, ""), http.StatusOK)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	metric := func(name string) (v float64) {
+		a, err := request(ctx, "GET", "http://"+s.ops+"/metrics", "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, found := strings.Cut(a.body, "\n"+name+" ")
+		if !found {
+			t.Fatalf("no %s in\n%s", name, a.body)
+		}
+		line, _, _ := strings.Cut(rest, "\n")
+		if v, err = strconv.ParseFloat(line, 64); err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	messages := metric("tocsin_log_messages")
+	if messages < 4 || metric("tocsin_log_bytes") < 100*messages {
+		t.Errorf("%v messages of %v bytes", messages, metric("tocsin_log_bytes"))
+	}
+	waitFor(ctx, nil, func() bool { pause(ctx, 50*time.Millisecond); return metric("tocsin_log_first_age_seconds") > 2.5 })
+	s.signal(syscall.SIGTERM)
+	s.start() // and the worker looks at once
+	var a answer
+	waitFor(ctx, nil, func() bool {
+		pause(ctx, 50*time.Millisecond)
+		a = s.request("GET", "/v1/alarms/"+over, root, "")
+		return a.status == http.StatusNotFound
+	})
+	if a.status != http.StatusNotFound {
+		t.Errorf("what is over is still there: %d %s", a.status, a.body)
+	}
+	s.want(s.request("GET", "/v1/alarms/"+open, root, ""), http.StatusOK)
 }
