@@ -128,6 +128,9 @@ func (e *Engine) do(ctx context.Context, c Command) (after Alarm, seq uint64, er
 		return after, 0, err
 	}
 	p, err := e.fromView(ctx, subject)
+	if err == nil && addressed(&p, tag, c.Rev) != nil {
+		p, err = e.fromLeader(ctx, subject) // who sent it may come from a faster node
+	}
 	if err != nil {
 		return after, 0, err
 	}
@@ -140,6 +143,9 @@ func (e *Engine) do(ctx context.Context, c Command) (after Alarm, seq uint64, er
 		if !next.apply(&c) {
 			after = p.body.Alarm
 			return e.unchanged(p, next.status, next.now), nil
+		}
+		if err := e.settle(ctx, p, &next); err != nil {
+			return inbox.Entry{}, err
 		}
 		next.alarm.Rev++
 		after = next.alarm

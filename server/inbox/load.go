@@ -89,7 +89,8 @@ func (s *state) build() {
 			continue
 		}
 		if r.home != nil {
-			r.held = s.isHeld(&Entry{Subject: r.subject, Seq: r.seq, Audience: r.home.key})
+			r.held = s.isHeld(&Entry{Subject: r.subject, Seq: r.seq, Audience: r.home.key,
+				Severity: r.severity, Active: r.active, Acked: r.acked})
 		}
 		sites, n := s.sites(r)
 		for _, a := range sites[:n] {
@@ -112,6 +113,7 @@ func (s *state) build() {
 		}
 		s.track(r, false)
 	}
+	s.forget()
 	for _, a := range s.audiences {
 		sortTold(a.told.lines)
 	}
@@ -129,13 +131,13 @@ func (s *state) build() {
 // loadWindow reads the newest window's worth of history, and notes for each
 // audience what it does not hold.
 func (v *View) loadWindow(ctx context.Context, s *state, b Bounds) error {
-	from := b.First
+	from := max(b.First, s.purged)
 	if b.Messages > 0 {
 		// The mean size of a message says how far back the window may reach;
 		// what is too much falls out again.
 		mean := b.Bytes/b.Messages + 1
 		if n := uint64(v.o.Window) / mean; b.Last-b.First >= n {
-			from = b.Last - n + 1
+			from = max(from, b.Last-n+1)
 		}
 	}
 	for _, a := range s.audiences {

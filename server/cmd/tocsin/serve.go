@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"sync"
@@ -171,7 +172,40 @@ func (n *node) openLog(ctx context.Context) (err error) {
 		}
 		return 0
 	})
+	n.measureLog()
 	return nil
+}
+
+// measureTimeout bounds how long the log may take to say how large it is.
+const measureTimeout = time.Second
+
+// measureLog adds the log's size to the metrics, asked for when they are.
+func (n *node) measureLog() {
+	gauge := func(name, help string, of func(ctx context.Context, b inbox.Bounds) (float64, error)) {
+		n.metrics.Gauge(name, help, func() float64 {
+			ctx, cancel := context.WithTimeout(n.running, measureTimeout)
+			defer cancel()
+			b, err := n.store.Bounds(ctx)
+			if err != nil {
+				return math.NaN()
+			}
+			v, err := of(ctx, b)
+			if err != nil {
+				return math.NaN()
+			}
+			return v
+		})
+	}
+	gauge("tocsin_log_messages", "Entries in the log.", func(_ context.Context, b inbox.Bounds) (float64, error) {
+		return float64(b.Messages), nil
+	})
+	gauge("tocsin_log_bytes", "Bytes that the entries in the log take.", func(_ context.Context, b inbox.Bounds) (float64, error) {
+		return float64(b.Bytes), nil
+	})
+	gauge("tocsin_log_first_age_seconds", "Age of the oldest entry in the log.", func(ctx context.Context, b inbox.Bounds) (float64, error) {
+		m, err := n.store.At(ctx, b.First)
+		return time.Since(m.Time).Seconds(), err
+	})
 }
 
 // beginEpoch is the node's first write, before its doors and worker open.
@@ -235,8 +269,9 @@ func (n *node) decide(context.Context) error {
 	n.alarms = alarm.New(alarm.Options{
 		Log: n.store, View: n.view, Router: n.directory, Epoch: n.epoch,
 		Unassigned: n.conf.UnassignedGroups, TrustDeviceTime: n.conf.DeviceTime == timeTrust,
-		Fold:   n.conf.Fold,
-		Logger: n.logger,
+		Fold: n.conf.Fold, AutoClear: n.conf.AutoClear,
+		Retention: alarm.Retention{Age: n.conf.Retention, Bytes: uint64(n.conf.RetentionBytes), Window: n.conf.DedupeWindow},
+		Logger:    n.logger,
 	})
 	return nil
 }
