@@ -113,7 +113,7 @@ func (e *Event) Check() error {
 	if err := inbox.CheckText("device", e.Device, 1, inbox.MaxDeviceChars); err != nil {
 		return err
 	}
-	if err := checkType(e.Type); err != nil {
+	if err := CheckType(e.Type); err != nil {
 		return err
 	}
 	if err := inbox.CheckText("qualifier", e.Qualifier, 0, MaxQualifierChars); err != nil {
@@ -141,7 +141,8 @@ func (e *Event) Check() error {
 	return checkAttrs(e.Attrs)
 }
 
-func checkType(s string) error {
+// CheckType says whether s may be the type of an alarm; the error is a FieldError.
+func CheckType(s string) error {
 	if s == "" || len(s) > MaxTypeBytes {
 		return inbox.Fieldf("type", "1 to %d characters, not %d", MaxTypeBytes, len(s))
 	}

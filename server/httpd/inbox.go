@@ -3,7 +3,9 @@ package httpd
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
@@ -21,14 +23,43 @@ func client(id auth.Identity) transports.Client {
 // poll waits.
 func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 	note(c).long = true
-	ctx, stop := s.session(c.Request().Context(), id, false)
-	defer stop()
+	o := poll.Options{
+		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle,
+		Draining: s.Draining(), Delivered: s.poll.Delivered, Problem: s.late(requestID(c)),
+	}
+	if v := s.revolver.Load(); v != nil {
+		o.Next = func(conn net.Conn, read []byte) { v.next(conn, read, s.o.IdleTimeout) }
+	}
+	waits := false
+	leave := func() {}
 	s.poll.Opened()
-	err := poll.Serve(ctx, c.Response(), c.Request(), client(id), poll.Options{
-		View: s.o.View, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle, Delivered: s.poll.Delivered,
+	err := poll.Serve(c.Response(), c.Request(), client(id), o, func(end func(error)) {
+		waits = true
+		leave = s.join(id, false, end)
+	}, func(why error) {
+		s.poll.Closed(reasonOf(why))
+		leave()
 	})
-	s.poll.Closed(reasonOf(err))
+	if !waits {
+		s.poll.Closed(reasonOf(err))
+	}
+	if err == nil {
+		note(c).status = http.StatusOK // in a while, if it waits
+	}
 	return err
+}
+
+// late puts into words why a poll that waited cannot be answered, when its
+// request is no more there to do so.
+func (s *Server) late(requestID string) func(error) (int, http.Header, []byte) {
+	return func(err error) (int, http.Header, []byte) {
+		p := explain(err)
+		h := http.Header{}
+		body := append(p.appendJSON(nil, requestID), '\n')
+		p.setHeader(h)
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+		return p.status, h, body
+	}
 }
 
 // getStream is GET /v1/inbox/sse (docs/protocol.md §5).
@@ -41,13 +72,19 @@ func (s *Server) getStream(c echo.Context) error {
 	if err != nil {
 		return stopReconnecting(c, err)
 	}
-	ctx, stop := s.session(c.Request().Context(), id, true)
-	defer stop()
-	s.sse.Opened()
-	err = sse.Serve(ctx, c.Response(), c.Request(), client(id), sse.Options{
-		View: s.o.View, Limits: s.o.Limits, Delivered: s.sse.Delivered,
+	var leave func()
+	err = sse.Serve(c.Response(), c.Request(), client(id), sse.Options{
+		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Delivered: s.sse.Delivered,
+	}, func(st *transports.Stream) {
+		leave = s.join(id, true, st.End)
+		s.sse.Opened()
+	}, func(why error) {
+		s.sse.Closed(reasonOf(why))
+		leave()
 	})
-	s.sse.Closed(reasonOf(err))
+	if err == nil {
+		note(c).status = http.StatusOK // the stream goes on
+	}
 	return stopReconnecting(c, err)
 }
 

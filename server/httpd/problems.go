@@ -109,6 +109,7 @@ var kinds = []struct {
 	{errSlow, kind{"timeout", 408, "Too slow", 0}},
 	{alarm.ErrIDReused, kind{"id-reused", 409, "The id belongs to another alarm", 0}},
 	{alarm.ErrSuperseded, kind{"superseded", 409, "A newer occurrence has come", 0}},
+	{inbox.ErrListing, kind{"list-changed", 409, "The list has to be begun again", 0}},
 	{alarm.ErrChanged, kind{"changed", 412, "The alarm has changed", 0}},
 	{inbox.ErrTooLarge, tooLarge},
 	{errMediaType, kind{"media-type", 415, "Send JSON", 0}},
@@ -284,7 +285,15 @@ func (s *Server) fail(err error, c echo.Context) {
 		}
 		p = problem{kind: unavailable, detail: "the request was given up"}
 	}
-	h := w.Header()
+	p.setHeader(w.Header())
+	body := append(p.appendJSON(nil, requestID(c)), '\n')
+	_ = write(c, p.status, typeProblem, body)
+}
+
+const typeProblem = "application/problem+json"
+
+// setHeader sets what goes with the problem.
+func (p *problem) setHeader(h http.Header) {
 	if p.challenge != "" {
 		h.Set("WWW-Authenticate", p.challenge)
 	}
@@ -292,8 +301,7 @@ func (s *Server) fail(err error, c echo.Context) {
 		h.Set("Retry-After", strconv.Itoa(int(p.retry/time.Second)))
 	}
 	h.Set("Cache-Control", "no-store")
-	body := append(p.appendJSON(nil, requestID(c)), '\n')
-	_ = write(c, p.status, "application/problem+json", body)
+	h.Set("Content-Type", typeProblem)
 }
 
 // problemText is GET /problems/:name, for a human who follows the link.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"tocsin/server/alarm"
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
 	"tocsin/transports"
@@ -28,8 +29,14 @@ func (s *Server) routes() {
 	e.POST("/v1/inbox/read", s.as(auth.ScopeInbox, s.postRead))
 
 	e.POST("/v1/alarms", s.as(auth.ScopePublish, s.postAlarms))
+	e.GET("/v1/alarms", s.as(auth.ScopeInbox, s.getAlarms))
 	e.GET("/v1/alarms/:id", s.as(auth.ScopeInbox, s.getAlarm))
-	e.POST("/v1/alarms/:id/ack", s.as(auth.ScopeInbox, s.postAck))
+	e.GET("/v1/alarms/:id/history", s.as(auth.ScopeInbox, s.getHistory))
+	e.POST("/v1/alarms/ack", s.as(auth.ScopeInbox, s.postAckAll))
+	for _, op := range alarm.Ops {
+		e.POST("/v1/alarms/:id/"+string(op), s.as(auth.ScopeInbox, s.postCommand(op)))
+	}
+	e.GET("/v1/counts", s.as(auth.ScopeInbox, s.getCounts))
 	e.POST("/v1/notices", s.as(auth.ScopePublish, s.postNotice))
 
 	e.POST("/v1/ingest/cloudevents", s.as(auth.ScopePublish, s.postCloudEvents))

@@ -83,7 +83,7 @@ func identity(id auth.Identity) *native.Identity {
 // newConversations is what conversations need of the server.
 func (s *Server) newConversations() *native.Options {
 	return &native.Options{
-		View: s.o.View, Commands: socketCommands{s}, Limits: s.o.Limits,
+		View: s.o.View, Pump: s.pump, Commands: socketCommands{s}, Limits: s.o.Limits,
 		AuthTimeout: s.o.AuthTimeout, Delivered: s.ws.Delivered,
 		Authenticate: s.admits(auth.ScopeInbox), Join: s.seats(true),
 		Problem: func(err error) (int, []byte) {
@@ -137,12 +137,20 @@ func (k socketCommands) MarkRead(ctx context.Context, c transports.Client, upto 
 	return k.s.markRead(ctx, c.User, c.Groups, upto, ids)
 }
 
-func (k socketCommands) Acknowledge(ctx context.Context, c transports.Client, id string, rev uint64, text string) ([]byte, error) {
-	a, err := k.s.o.Alarms.Do(ctx, alarm.Command{Op: alarm.Acknowledge, User: c.User, Groups: c.Groups, ID: id, Rev: rev, Note: text})
+func (k socketCommands) Do(ctx context.Context, c transports.Client, what transports.Command) ([]byte, error) {
+	a, err := k.s.do(ctx, c, what)
 	if err != nil {
 		return nil, err
 	}
 	return a.AppendJSON(nil), nil
+}
+
+func (k socketCommands) AckAll(ctx context.Context, c transports.Client, ids []string, text string) ([]byte, error) {
+	done, err := k.s.ackAll(ctx, c, "alarms", ids, text)
+	if err != nil {
+		return nil, err
+	}
+	return appendDone(nil, ids, done), nil
 }
 
 func (k socketCommands) Publish(ctx context.Context, c transports.Client, events []byte) ([]byte, error) {

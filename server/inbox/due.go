@@ -117,7 +117,11 @@ func (v *View) DueC() <-chan struct{} { return v.due }
 // ringDue tells the worker when an entry is due before everything else.
 func (v *View) ringDue(s *state) {
 	d, ok := s.due.first()
-	if !ok || d.at == v.rungDue {
+	if !ok {
+		v.rungDue = 0 // the worker sleeps for long
+		return
+	}
+	if d.at == v.rungDue {
 		return
 	}
 	earlier := v.rungDue == 0 || d.at < v.rungDue

@@ -126,7 +126,7 @@ func (s *scan) session(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("create a consumer: %w", err)
 	}
-	defer s.forget(consumer)
+	defer s.log.forgetConsumer(streamName, consumer)
 	if s.want.Newest {
 		// The consumer has chosen the newest message of every subject; all of
 		// them lie at or below what is last now, so the end is taken after.
@@ -182,18 +182,6 @@ func (s *scan) config() jetstream.OrderedConsumerConfig {
 		c.DeliverPolicy = jetstream.DeliverAllPolicy
 	}
 	return c
-}
-
-// forget removes the consumer, so that many short scans leave nothing behind.
-func (s *scan) forget(c jetstream.Consumer) {
-	info := c.CachedInfo()
-	if info == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-	defer cancel()
-	// One that cannot be removed now lingers for a while; that is all.
-	_ = s.log.js.DeleteConsumer(ctx, streamName, info.Name)
 }
 
 // findEnd settles once where a scan that does not follow ends; over says that
