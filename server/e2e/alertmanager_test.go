@@ -209,4 +209,19 @@ func TestARealAlertmanager(t *testing.T) {
 	if n := metric(t, ops, `tocsin_events_total{status="rejected"}`); n != 0 {
 		t.Errorf("%d events were rejected", n)
 	}
+	// What cannot be taken is put aside, and does not fail what is sent with it.
+	before := metric(t, a.url, failed)
+	a.post(time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC), time.Time{}, "Ancient")
+	a.post(time.Now(), time.Time{}, "Fan")
+	told("Fan", "raised 1/1 ")
+	a.until("the dead letter", func() bool {
+		out, errs, err := s.tocsin(t.Context(), "deadletters", "--json", "--url", s.url(), "--token", s.root())
+		if err != nil {
+			t.Fatalf("%v\n%s", err, errs)
+		}
+		return strings.Contains(out, `"door":"alertmanager","publisher":"prometheus","device":"web-1:9100"`) && strings.Contains(out, "Ancient")
+	})
+	if after := metric(t, a.url, failed); after != before {
+		t.Errorf("%d notifications failed for a bad alert", after-before)
+	}
 }
