@@ -155,38 +155,38 @@ func (e *Engine) do(ctx context.Context, c Command) (after Alarm, seq uint64, er
 }
 
 // apply makes the change what the command says; false: it is so already.
-func (n *change) apply(c *Command) (changed bool) {
-	a := &n.alarm
-	switch c.Op {
+func (c *change) apply(do *Command) (changed bool) {
+	a := &c.alarm
+	switch do.Op {
 	case Acknowledge:
-		n.typ, n.status = TypeAcked, StatusAcked
+		c.typ, c.status = TypeAcked, StatusAcked
 		if changed = !a.Acked; changed {
-			a.Acked, a.AckedBy, a.AckedAt, a.AckNote = true, &c.User, &n.now, c.Note
+			a.Acked, a.AckedBy, a.AckedAt, a.AckNote = true, &do.User, &c.now, do.Note
 			a.Earlier = 0
-			n.timing.watch = 0
+			c.timing.watch = 0
 		}
 	case Unacknowledge:
-		n.typ, n.status = TypeUnacked, StatusUnacked
+		c.typ, c.status = TypeUnacked, StatusUnacked
 		if changed = a.Acked; changed {
 			a.unack()
 		}
 	case Clear:
-		n.typ, n.status = TypeCleared, StatusCleared
+		c.typ, c.status = TypeCleared, StatusCleared
 		if changed = a.Active; changed {
-			a.Active, a.ClearedAt, a.ClearReason = false, &n.now, clearForced
-			n.timing.expire = 0
+			a.Active, a.ClearedAt, a.ClearReason = false, &c.now, clearForced
+			c.timing.expire = 0
 		}
 	case Shelve:
-		n.typ, n.status = TypeShelved, StatusShelved
+		c.typ, c.status = TypeShelved, StatusShelved
 		changed = true
-		a.ShelvedUntil, a.ShelvedBy = &c.Until, c.User
+		a.ShelvedUntil, a.ShelvedBy = &do.Until, do.User
 	case Unshelve:
-		n.typ, n.status = TypeUpdated, StatusUnshelved
+		c.typ, c.status = TypeUpdated, StatusUnshelved
 		if changed = a.ShelvedUntil != nil; changed {
 			a.ShelvedUntil, a.ShelvedBy = nil, ""
 		}
 	case Comment:
-		n.typ, n.status = TypeCommented, StatusCommented
+		c.typ, c.status = TypeCommented, StatusCommented
 		changed = true
 		a.Comments++
 	}

@@ -60,7 +60,7 @@ func (p place) before(key uint64, subject string) bool {
 }
 
 // chunkPlaces bounds a chunk of an order: what an insertion moves.
-const chunkPlaces = 256
+const chunkPlaces = 128
 
 // An order keeps the alarms of an audience as lists show them, in chunks that
 // are never empty: 16 bytes a line, and what slices keep for growth.
@@ -94,8 +94,8 @@ func (o *order) insert(p place) {
 	o.count(p)
 	i, at := o.find(p.key, p.rec.subject)
 	if i < len(o.chunks) && at > 0 && len(o.chunks[i]) == chunkPlaces {
-		// Split where it goes: new alarms all go to the same few places, and leave
-		// full chunks behind.
+		// Split where it goes: new alarms all go to the same few places, and halves
+		// would stay half empty.
 		c := o.chunks[i]
 		o.chunks = slices.Insert(o.chunks, i+1, slices.Clone(c[at:]))
 		clear(c[at:])

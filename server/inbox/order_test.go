@@ -72,15 +72,15 @@ func TestOrderEqualsASortedSlice(t *testing.T) {
 	check()
 }
 
-// TestNewAlarmsLeaveFullChunks: new alarms come to the same places, each before the
+// TestNewAlarmsLeaveChunksMoreThanHalfFull: new alarms come to the same places, each before the
 // ones that were there.
-func TestNewAlarmsLeaveFullChunks(t *testing.T) {
+func TestNewAlarmsLeaveChunksMoreThanHalfFull(t *testing.T) {
 	var o order
 	const alarms = 10_000
 	for i := range alarms {
 		o.insert(place{uint64(1+i%3)<<rankShift | uint64(alarms-i), &record{subject: fmt.Sprint(i)}})
 	}
-	if most := alarms/chunkPlaces*5/4 + 3; len(o.chunks) > most {
+	if most := alarms/chunkPlaces*7/4 + 3; len(o.chunks) > most {
 		t.Errorf("%d alarms are in %d chunks, more than %d", alarms, len(o.chunks), most)
 	}
 }
