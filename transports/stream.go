@@ -133,6 +133,9 @@ func (st *stream) flush(p Part) error {
 	}
 	st.said = time.Now()
 	st.s.delivered(p.To - p.From)
+	if st.s.Reached != nil {
+		st.s.Reached(p.Reach(p.To))
+	}
 	return nil
 }
 

@@ -23,9 +23,16 @@ func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 	note(c).long = true
 	ctx, stop := s.session(c.Request().Context(), id, false)
 	defer stop()
+	name := byPoll
+	if poll.Waits(c.Request()) {
+		name = byLongPoll
+	}
+	present, answered := s.o.Presence.Poll(id.User, name, id.Groups)
+	defer answered()
 	s.poll.Opened()
 	err := poll.Serve(ctx, c.Response(), c.Request(), client(id), poll.Options{
-		View: s.o.View, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle, Delivered: s.poll.Delivered,
+		View: s.o.View, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle,
+		Delivered: s.poll.Delivered, Reached: present.Reached,
 	})
 	s.poll.Closed(reasonOf(err))
 	return err
@@ -43,9 +50,11 @@ func (s *Server) getStream(c echo.Context) error {
 	}
 	ctx, stop := s.session(c.Request().Context(), id, true)
 	defer stop()
+	connection := s.o.Presence.Connect(id.User, bySSE)
+	defer connection.Close()
 	s.sse.Opened()
 	err = sse.Serve(ctx, c.Response(), c.Request(), client(id), sse.Options{
-		View: s.o.View, Limits: s.o.Limits, Delivered: s.sse.Delivered,
+		View: s.o.View, Limits: s.o.Limits, Delivered: s.sse.Delivered, Reached: connection.Subscribe().Reached,
 	})
 	s.sse.Closed(reasonOf(err))
 	return stopReconnecting(c, err)

@@ -52,10 +52,12 @@ func (s *Server) getSocket(c echo.Context) error {
 		if known {
 			who = identity(id)
 		}
+		present := &attendance{registry: s.o.Presence}
 		return native.Begin(ctx, conn, who, func(why error) {
+			present.end()
 			s.ws.Closed(reasonOf(why))
 			leave()
-		}, s.conversations)
+		}, s.attended(present))
 	})
 	var refused *ws.HandshakeError
 	if errors.As(err, &refused) {

@@ -150,14 +150,19 @@ func (c *Conversation) stream(e *encoder, from inbox.Start) error {
 	ctx, cancel := context.WithCancelCause(c.ctx)
 	defer cancel(nil)
 	c.mu.Lock()
-	client := c.id.Client
+	id := *c.id
 	c.restart = cancel
 	c.mu.Unlock()
-	s, err := transports.Open(c.o.View, client, from)
+	s, err := transports.Open(c.o.View, id.Client, from)
 	if err != nil {
 		return err
 	}
 	defer s.Reader.Close()
+	if c.o.Deliver != nil {
+		var done func()
+		s.Reached, done = c.o.Deliver(id)
+		defer done()
+	}
 	s.Expires = time.Time{} // which a new token moves: the timer knows
 	s.Delivered = c.o.Delivered
 	return transports.Stream(ctx, s, e, c.o.Limits)

@@ -32,6 +32,8 @@ type Options struct {
 	Busy, Idle time.Duration
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
+	// Reached, unless nil, hears what an answer that was written has delivered.
+	Reached func(inbox.Reach)
 }
 
 // Serve answers one poll. Errors: a transports.ParamError, also for a cursor
@@ -72,6 +74,7 @@ func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c transp
 	}
 	if p.Empty() && !p.Drained && known.match(&p.Batch, start.Cursor) {
 		w.WriteHeader(http.StatusNotModified)
+		o.reached(&p)
 		return nil
 	}
 	body := appendPage(make([]byte, 0, 512+sizeOf(&p)), &p, o.interval(&p))
@@ -79,8 +82,22 @@ func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c transp
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	// A client that is gone misses nothing: it still has its cursor.
-	_, _ = w.Write(body)
+	if _, err := w.Write(body); err == nil {
+		o.reached(&p)
+	}
 	return nil
+}
+
+func (o *Options) reached(p *transports.Page) {
+	if o.Reached != nil {
+		o.Reached(p.Reach(len(p.Items)))
+	}
+}
+
+// Waits says whether the request asks for a long poll.
+func Waits(r *http.Request) bool {
+	wait, _, err := waitOf(r)
+	return err == nil && wait > 0
 }
 
 // interval is when the next short poll is due, in seconds: at once where more is

@@ -20,6 +20,8 @@ type Options struct {
 	Limits transports.Limits
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
+	// Reached is as in transports.Session.
+	Reached func(inbox.Reach)
 }
 
 // Serve answers the request with the client's stream, until ctx or the client
@@ -42,7 +44,7 @@ func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c transp
 		return err
 	}
 	defer s.Reader.Close()
-	s.Delivered = o.Delivered
+	s.Delivered, s.Reached = o.Delivered, o.Reached
 	e := &encoder{w: w, rc: http.NewResponseController(w), timeout: o.Limits.WriteTimeout,
 		retry: o.Limits.RetryHint(), pad: pad}
 	defer e.Release()
