@@ -122,16 +122,16 @@ type Deliveries struct {
 
 // A Delivery is one user's.
 type Delivery struct {
-	User      string     `json:"user"`
-	Delivered bool       `json:"delivered"`
+	User      string  `json:"user"`
+	Delivered bool    `json:"delivered"`
 	At        *string `json:"at"`
-	Transport *string    `json:"transport"`
-	Node      *string    `json:"node"`
-	Session   *string    `json:"session"`
+	Transport *string `json:"transport"`
+	Node      *string `json:"node"`
+	Session   *string `json:"session"`
 	// Read: his read marks cover what the alarm announced last.
 	Read bool `json:"read"`
 	// Acked: he is who acknowledged the alarm.
-	Acked   bool       `json:"acked"`
+	Acked   bool    `json:"acked"`
 	AckedAt *string `json:"acked_at"`
 }
 

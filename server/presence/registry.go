@@ -2,6 +2,7 @@ package presence
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strconv"
 	"sync"
@@ -181,8 +182,21 @@ func (r *Registry) Poll(user, transport string, groups []string) (s *Session, do
 	}
 }
 
-// Sweep ends the sessions of pollers who have stayed away. Something calls it
-// every now and then.
+// Run sweeps until the context ends.
+func (r *Registry) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.Sweep()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Sweep ends the sessions of pollers who have stayed away.
 func (r *Registry) Sweep() {
 	var gone []*Connection
 	r.mu.Lock()

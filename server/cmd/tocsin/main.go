@@ -97,7 +97,7 @@ func newRoot() *cobra.Command {
 	root.SetCompletionCommandGroupID(groupTools)
 	root.AddCommand(
 		newServe(), newDemo(), newConfig(),
-		newPublish(), newTail(), newReplay(), newImport(),
+		newPublish(), newTail(), newReplay(), newImport(), newExplain(),
 		newToken(), newSecret(), newVersion())
 	return root
 }

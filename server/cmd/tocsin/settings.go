@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"time"
+
+	"tocsin/server/hooks"
 )
 
 // A settings is everything that `tocsin serve` can be told. Its fields are bound
@@ -22,6 +25,10 @@ type settings struct {
 	DeviceTime            string
 	Fold                  time.Duration
 	UnassignedGroups      []string
+	Evidence              time.Duration
+	HookURLs, HookEvents  []string
+	HookSecretFile        string
+	HookTimeout           time.Duration
 	Secret, SecretFile    string
 	PEMFile               string
 	JWKSFile, JWKSURL     string
@@ -62,6 +69,8 @@ func defaults() settings {
 		Data: "data", Sync: syncInterval, SyncInterval: time.Second,
 		Reserve: 512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute, Replicas: 1,
 		DeviceTime: timeClamp, Fold: time.Minute, UnassignedGroups: []string{"unassigned"},
+		Evidence: 7 * day, HookURLs: []string{}, HookTimeout: hooks.DefaultTimeout,
+		HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)},
 		Algorithms: []string{}, Leeway: 5 * time.Second,
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
 		Connections: 20, AuthTimeout: 10 * time.Second, DeadAfter: 45 * time.Second,
@@ -95,6 +104,10 @@ func (s setting) shown() string {
 	switch s.value.(type) {
 	case urlValue:
 		return withoutPassword(text)
+	case listValue:
+		if s.value.(listValue).secret {
+			return withoutPassword(text)
+		}
 	case textValue:
 		if s.secret && text != "" {
 			return redacted
@@ -136,6 +149,12 @@ func (s *settings) table() []setting {
 		{name: "device-time", value: choice(&s.DeviceTime, timeClamp, timeTrust), help: "what a device's clock is worth"},
 		{name: "fold", value: span(&s.Fold, 0, day), help: "time in which an alarm that repeats is told once; 0 tells everything"},
 		{name: "unassigned-groups", value: listValue{p: &s.UnassignedGroups, kind: "groups", some: true}, help: "groups that see devices the directory does not know"},
+
+		{name: "evidence", value: span(&s.Evidence, 0, 365*day), help: "how long it is known who got what; 0 keeps nothing"},
+		{name: "hook-url", value: listValue{p: &s.HookURLs, kind: "urls", fits: isWebURL, want: "URLs that begin with http:// or https://", secret: true}, help: "who is told of events, by signed requests"},
+		{name: "hook-secret-file", value: text(&s.HookSecretFile, "file"), help: "the secret that those requests are signed with"},
+		{name: "hook-events", value: listValue{p: &s.HookEvents, kind: "events", some: true, fits: isHookEvent, want: "events, such as alarm.acked"}, help: "what is told"},
+		{name: "hook-timeout", value: span(&s.HookTimeout, 100*time.Millisecond, time.Minute), help: "time for a receiver to accept an event"},
 
 		{name: "data", value: text(&s.Data, "dir"), help: "directory of the embedded log"},
 		{name: "sync", value: choice(&s.Sync, syncInterval, syncAlways), help: "when the disk is flushed: at intervals, or before each answer"},
@@ -188,6 +207,9 @@ func (s *settings) check() error {
 			"or set jwt-pem-file, jwt-jwks-file, jwt-jwks-url or "+setting{name: "jwt-hs256"}.env())
 	wrong(s.Secret != "" && s.SecretFile != "", "jwt-hs256-file: want this or "+setting{name: "jwt-hs256"}.env()+", not both")
 	wrong(s.NATSURL == "" && s.Replicas > 1, "replicas: want 1 without nats-url, the embedded log is one server")
+	wrong(len(s.HookURLs) > 0 && s.HookSecretFile == "", "hook-secret-file: want a secret to sign with: make one with 'tocsin secret FILE'")
+	wrong(len(s.HookURLs) > 0 && s.Evidence == 0 && slices.Contains(s.HookEvents, string(hooks.Undelivered)),
+		"hook-events: want alarm.undelivered left out, or evidence to know it from")
 	wrong(s.HTTP == s.Ops && !strings.HasSuffix(s.HTTP, ":0"), "ops: want another address than http")
 	return errors.Join(errs...)
 }
