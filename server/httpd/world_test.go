@@ -133,6 +133,7 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 		Alarms: alarm.New(alarm.Options{Log: w.log, View: w.view, Router: dir, Epoch: epoch, Unassigned: unassigned}),
 		Logger: slog.New(slog.NewTextHandler(w.logged, nil)), DrainSpread: -1,
 	}
+	w.witness(&o)
 	if change != nil {
 		change(&o)
 	}

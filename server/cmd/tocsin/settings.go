@@ -101,11 +101,11 @@ func (s setting) env() string {
 // shown is the value as it may be printed.
 func (s setting) shown() string {
 	text := s.value.String()
-	switch s.value.(type) {
+	switch v := s.value.(type) {
 	case urlValue:
 		return withoutPassword(text)
 	case listValue:
-		if s.value.(listValue).secret {
+		if v.secret {
 			return withoutPassword(text)
 		}
 	case textValue:
