@@ -55,7 +55,8 @@ func (e *Engine) keepTime(ctx context.Context) {
 			wait = max(next.Sub(e.o.Now()), 0)
 		}
 		if len(subjects) > 0 {
-			wait = max(wait, leastPause)
+			// Who lost a race is still due, and nobody rings for him.
+			wait = min(max(wait, leastPause), workerPause)
 		}
 		if err := e.meet(ctx, subjects); err != nil && ctx.Err() == nil {
 			e.o.Logger.Warn("what is due waits", "alarms", len(subjects), "error", err)
