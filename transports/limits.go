@@ -19,11 +19,6 @@ type Limits struct {
 	// FlushEntries and FlushBytes bound what a stream writes at once; 0 is 100
 	// entries and 64 KiB. A single larger entry goes alone.
 	FlushEntries, FlushBytes int
-	// Gather is how long a stream that has just written waits before it looks
-	// again; 0 is 40 ms, negative is not at all. What comes first after a silence
-	// goes at once; in a flood each flush carries what has come together, which
-	// costs a fraction and leaves the processor to publishers.
-	Gather time.Duration
 	// PageBytes bounds the entries of one page, beside the number that the client
 	// asked for; 0 is 1 MiB. A single larger entry goes alone.
 	PageBytes int
@@ -40,7 +35,6 @@ func (l Limits) WithDefaults() Limits {
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, 5*time.Second)
 	l.FlushEntries = cmp.Or(l.FlushEntries, 100)
 	l.FlushBytes = cmp.Or(l.FlushBytes, 64<<10)
-	l.Gather = cmp.Or(l.Gather, 40*time.Millisecond)
 	l.PageBytes = cmp.Or(l.PageBytes, 1<<20)
 	l.Retry = cmp.Or(l.Retry, 2*time.Second)
 	return l

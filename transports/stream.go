@@ -11,8 +11,8 @@ import (
 )
 
 // An Encoder writes what a stream tells into the transport's own form. Its
-// methods are called by one goroutine. All but Flush only collect, and what they
-// are given is valid during the call.
+// methods are called by one goroutine at a time. All but Flush and Settle only
+// collect, and what they are given is valid during the call.
 type Encoder interface {
 	// Hello opens the stream.
 	Hello(Hello)
@@ -22,9 +22,13 @@ type Encoder interface {
 	Ping(cursor string)
 	// Bye ends the stream; retry is when to come back.
 	Bye(reason Reason, retry time.Duration)
-	// Flush sends what was collected. It returns once the client's side has taken
-	// it, or with an error after Limits.WriteTimeout.
-	Flush() error
+	// Flush sends what was collected, as far as the client's side takes it at
+	// once; done is false when something is left, and then Settle is called
+	// before anything else.
+	Flush() (done bool, err error)
+	// Settle waits until the client's side has taken the rest. It returns with an
+	// error after Limits.WriteTimeout.
+	Settle() error
 }
 
 // Hello is the first thing that a stream tells.
@@ -48,53 +52,150 @@ type Part struct {
 	Changed bool
 }
 
-// Stream serves the session until it ends, and says why: a Reason when the
-// server ended it and told so, the context's cause when the client is gone, or
-// the error of the flush that failed. An error of the reader before the first
-// flush comes as it is, for the caller to answer; later the client is told bye
-// and the error is wrapped in a Reason.
-func Stream(ctx context.Context, s Session, e Encoder, l Limits) error {
-	ctx, cancel := s.until(ctx)
-	defer cancel()
-	if l.Rotate > 0 {
-		ctx, cancel = context.WithTimeoutCause(ctx, around(l.Rotate, 0.2), Rotate)
-		defer cancel()
+// A Stream is what a pump serves. Its methods may be called by many goroutines at
+// once.
+type Stream struct {
+	unit
+	s     Session
+	e     Encoder
+	ended func(error)
+
+	// Of the goroutine at turn. Times are those of the pump's clock.
+	begun     bool
+	counts    inbox.Counts  // as last told
+	said      time.Duration // when something was last flushed
+	quiet     time.Duration // how long it may be silent after that
+	rotates   time.Duration // when its life is over; 0 is never
+	expires   time.Duration // when its right to read is over; 0 is never
+	unsettled bool          // the client has not taken all of the last flush
+	flying    int           // the entries in it
+	reaches   bool          // it delivers something, which is reach
+	reach     inbox.Reach
+	left      *rest // of a batch that was told in part
+	ending    error // bye was told; this is why
+}
+
+// A rest is what of a batch is still to be told.
+type rest struct {
+	batch inbox.Batch
+	from  int
+}
+
+// Stream prepares to serve the session, whose reader is the pump's from Start on
+// and closed in the end. ended is called once, with why it is over: a Reason where
+// the server ended it and told so, End's cause where that is none, or the error
+// of the flush that failed. An error of the reader before the first flush comes
+// as it is; later the client is told bye and the error is wrapped in a Reason.
+// ended must not wait.
+func (p *Pump) Stream(s Session, e Encoder, ended func(error)) *Stream {
+	st := &Stream{s: s, e: e, ended: ended, quiet: around(p.l.Ping, 0.1)}
+	st.p, st.t = p, st
+	if p.l.Rotate > 0 {
+		st.rotates = p.now() + around(p.l.Rotate, 0.2)
 	}
-	b, err := s.Reader.Next(ctx, l.FlushEntries)
-	if err != nil {
-		return ended(ctx, err)
+	if !s.Expires.IsZero() {
+		st.expires = max(p.now()+time.Until(s.Expires), 1)
 	}
-	st := stream{s: &s, e: e, l: l, counts: b.Counts}
-	defer func() { st.stop() }()
-	e.Hello(st.hello(&b))
+	return st
+}
+
+// Start begins to serve. It is called once, and does not wait.
+func (st *Stream) Start() {
+	st.s.Reader.OnRing(st.wake)
+	st.wake()
+}
+
+// Serve is Stream for a caller that waits for the end. The end of the context
+// ends the stream with the context's cause.
+func (p *Pump) Serve(ctx context.Context, s Session, e Encoder) error {
+	ended := make(chan error, 1)
+	st := p.Stream(s, e, func(err error) { ended <- err })
+	st.Start()
+	stop := context.AfterFunc(ctx, func() { st.End(context.Cause(ctx)) })
+	defer stop()
+	return <-ended
+}
+
+// step implements turner.
+func (st *Stream) step(wait bool) bool {
 	for {
-		if err := st.tell(&b); err != nil {
-			return err
-		}
-		if b, err = st.next(ctx, b.More); err != nil {
-			return st.bye(ctx, err)
+		switch {
+		case st.over.Load():
+			return true
+		case st.unsettled && !wait:
+			return false
+		case st.unsettled:
+			st.settle()
+		case st.ending != nil:
+			st.finish(st.ending)
+		case st.left != nil:
+			left := st.left
+			st.left = nil
+			st.tell(&left.batch, left.from)
+		default:
+			if rests, must := st.find(wait); must {
+				return false
+			} else if rests {
+				return true
+			}
 		}
 	}
 }
 
-// A stream is what Stream knows while it runs.
-type stream struct {
-	s      *Session
-	e      Encoder
-	l      Limits
-	counts inbox.Counts // as last told
-	said   time.Time    // when something was last flushed
-
-	gathered *time.Timer // nil until the first flush
-
-	// wait is the context of the next waits, over when a ping may be due. It
-	// serves until then, however many batches come.
-	wait   context.Context
-	cancel context.CancelFunc
+// find looks for something to tell, and tells it. rests says that there was
+// nothing, must that the log has to be asked, which takes time.
+func (st *Stream) find(wait bool) (rests, must bool) {
+	now := st.p.now()
+	if err := st.outlived(now); err != nil {
+		st.bye(err)
+		return false, false
+	}
+	b, ok := st.s.Reader.Look(st.p.l.FlushEntries)
+	if !ok {
+		if !wait {
+			return false, true
+		}
+		var err error
+		// Bounded by the reader and by the log.
+		if b, err = st.s.Reader.Read(context.Background(), st.p.l.FlushEntries); err != nil {
+			st.bye(err)
+			return false, false
+		}
+	}
+	switch {
+	case !st.begun:
+		st.e.Hello(st.hello(&b))
+		st.begun, st.counts = true, b.Counts
+	case b.Gap != nil, len(b.Items) > 0, b.Counts != st.counts:
+	case now >= st.said+st.quiet:
+		// Nothing was found up to here, so the client may go on from here.
+		st.e.Ping(st.s.Reader.Cursor())
+		st.flush(0)
+		return false, false
+	default:
+		st.park(st.next())
+		return true, false
+	}
+	st.tell(&b, 0)
+	return false, false
 }
 
-func (st *stream) hello(b *inbox.Batch) Hello {
-	h := Hello{Ping: st.l.Ping, Counts: b.Counts, Cursor: st.s.Place}
+// outlived says why the stream has to end now, if it has.
+func (st *Stream) outlived(now time.Duration) error {
+	if cause := st.endedBy(); cause != nil {
+		return cause
+	}
+	switch {
+	case st.expires != 0 && now >= st.expires:
+		return Expired
+	case st.rotates != 0 && now >= st.rotates:
+		return Rotate
+	}
+	return nil
+}
+
+func (st *Stream) hello(b *inbox.Batch) Hello {
+	h := Hello{Ping: st.p.l.Ping, Counts: b.Counts, Cursor: st.s.Place}
 	switch {
 	case b.Gap != nil:
 		h.Gap, h.Cursor = true, b.Gap.From
@@ -106,16 +207,21 @@ func (st *stream) hello(b *inbox.Batch) Hello {
 	return h
 }
 
-// tell writes a batch, in parts of a bounded size.
-func (st *stream) tell(b *inbox.Batch) error {
-	p := Part{Batch: b}
+// tell writes a batch from an item on, in parts of a bounded size.
+func (st *Stream) tell(b *inbox.Batch, from int) {
+	p := Part{Batch: b, From: from}
 	size := 0
-	for i := range b.Items {
+	for i := from; i < len(b.Items); i++ {
 		n := b.Items[i].Size()
-		if size += n; i > p.From && size > st.l.FlushBytes {
+		if size += n; i > p.From && size > st.p.l.FlushBytes {
 			p.To = i
-			if err := st.flush(p); err != nil {
-				return err
+			st.part(&p)
+			if st.over.Load() {
+				return
+			}
+			if st.unsettled {
+				st.left = &rest{*b, i}
+				return
 			}
 			p.From, size = i, n
 		}
@@ -123,119 +229,92 @@ func (st *stream) tell(b *inbox.Batch) error {
 	p.To = len(b.Items)
 	p.Changed = b.Counts != st.counts
 	st.counts = b.Counts
-	return st.flush(p)
+	st.part(&p)
 }
 
-func (st *stream) flush(p Part) error {
-	st.e.Part(p)
-	if err := st.e.Flush(); err != nil {
-		return err
-	}
-	st.said = time.Now()
-	st.s.delivered(p.To - p.From)
+// part sends a part of a batch.
+func (st *Stream) part(p *Part) {
+	st.e.Part(*p)
 	if st.s.Reached != nil {
-		st.s.Reached(p.Reach(p.To))
+		st.reach, st.reaches = p.Reach(p.To), true
 	}
-	return nil
+	st.flush(p.To - p.From)
 }
 
-// next waits for the next batch, and pings meanwhile.
-func (st *stream) next(ctx context.Context, more bool) (inbox.Batch, error) {
-	if more {
-		return st.s.Reader.Next(ctx, st.l.FlushEntries) // no waiting, no ping
+// flush sends what was collected, with so many entries in it.
+func (st *Stream) flush(entries int) {
+	done, err := st.e.Flush()
+	if st.flying = entries; err != nil {
+		st.finish(err)
+		return
 	}
-	if err := st.gather(ctx); err != nil {
-		return inbox.Batch{}, err
+	if st.unsettled = !done; done {
+		st.taken()
 	}
-	for {
-		wait := st.waiting(ctx)
-		b, err := st.s.Reader.Next(wait, st.l.FlushEntries)
-		switch {
-		case err == nil:
-			return b, nil
-		case ctx.Err() != nil || wait.Err() == nil:
-			return b, err
-		case b.Cursor == "":
-			// The ping fell into the reading of a body, and the reader has passed
-			// what it could not give. The client has not, and comes back for it.
-			return b, Rotate
+}
+
+// settle waits for the client.
+func (st *Stream) settle() {
+	if err := st.e.Settle(); err != nil {
+		st.finish(err)
+		return
+	}
+	st.unsettled = false
+	st.taken()
+}
+
+// taken notes that the client's side has all of the last flush.
+func (st *Stream) taken() {
+	st.said = st.p.now()
+	st.s.delivered(st.flying)
+	if st.reaches {
+		st.reaches = false
+		st.s.Reached(st.reach)
+	}
+}
+
+// next is when the stream may have to ping or to end.
+func (st *Stream) next() time.Duration {
+	next := st.said + st.quiet
+	for _, end := range [...]time.Duration{st.rotates, st.expires} {
+		if end != 0 {
+			next = min(next, end)
 		}
-		if st.due() > 0 {
-			continue // something was said since the wait began
-		}
-		// Nothing was found up to here, so the client may go on from here.
-		st.e.Ping(st.s.Reader.Cursor())
-		if err := st.e.Flush(); err != nil {
-			return b, flushError{err}
-		}
-		st.said = time.Now()
 	}
+	return next
 }
 
-// gather lets come together what follows a flush.
-func (st *stream) gather(ctx context.Context) error {
-	d := st.l.Gather - time.Since(st.said)
-	if d <= 0 {
-		return nil
-	}
-	if st.gathered == nil {
-		st.gathered = time.NewTimer(d)
-	} else {
-		st.gathered.Reset(d)
-	}
-	select {
-	case <-st.gathered.C:
-		return nil
-	case <-ctx.Done():
-		st.gathered.Stop()
-		return ctx.Err()
-	}
-}
-
-// due is how long the stream may still be silent.
-func (st *stream) due() time.Duration { return st.l.Ping*9/10 - time.Since(st.said) }
-
-// waiting is a context that ends when a ping may be due: one for many waits.
-func (st *stream) waiting(ctx context.Context) context.Context {
-	if st.wait == nil || st.wait.Err() != nil {
-		st.stop()
-		next := max(st.due(), 0) + time.Duration(rand.Float64()*float64(st.l.Ping/5))
-		st.wait, st.cancel = context.WithTimeout(ctx, next)
-	}
-	return st.wait
-}
-
-func (st *stream) stop() {
-	if st.cancel != nil {
-		st.cancel()
-	}
-}
-
-// A flushError is the client's, who cannot be told anything any more.
-type flushError struct{ error }
-
-func (e flushError) Unwrap() error { return e.error }
-
-// bye tells the client why the stream ends, unless it is gone.
-func (st *stream) bye(ctx context.Context, err error) error {
+// bye tells the client why the stream ends, unless nothing was told yet or it is
+// gone.
+func (st *Stream) bye(err error) {
+	var cause causeOfEnd
 	var reason Reason
-	var gone flushError
-	switch cause := context.Cause(ctx); {
-	case errors.As(err, &gone):
-		return err
-	case cause != nil && !errors.As(cause, &reason):
-		return cause
-	case cause != nil || errors.As(err, &reason):
+	asked := errors.As(err, &cause)
+	if asked {
+		err = cause.error
+	}
+	isReason := errors.As(err, &reason)
+	switch {
+	case !st.begun, asked && !isReason:
+		st.finish(err)
+		return
+	case isReason:
 		err = reason
 	case errors.Is(err, inbox.ErrStale):
 		reason, err = Stale, fmt.Errorf("%w: %w", Stale, err)
 	default:
 		reason, err = Unavailable, fmt.Errorf("%w: %w", Unavailable, err)
 	}
+	st.ending = err
 	// Full jitter: those who are sent away together do not return together.
-	st.e.Bye(reason, time.Duration(rand.Float64()*float64(st.l.Retry)))
-	if gone := st.e.Flush(); gone != nil {
-		return gone
+	st.e.Bye(reason, time.Duration(rand.Float64()*float64(st.p.l.Retry)))
+	st.flush(0)
+}
+
+// finish is the end.
+func (st *Stream) finish(err error) {
+	if !st.over.Swap(true) {
+		st.s.Reader.Close()
+		st.ended(err)
 	}
-	return err
 }

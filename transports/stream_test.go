@@ -3,7 +3,6 @@ package transports_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,7 +19,7 @@ func TestStreamTellsWhatComesInOrder(t *testing.T) {
 		w.raise("d1", "one")
 		var r recorder
 		ctx, cancel := context.WithCancel(t.Context())
-		done := r.run(ctx, w.session(t, from), transports.Limits{Gather: -1})
+		done := r.run(ctx, w.session(t, from), transports.Limits{})
 		synctest.Wait()
 		w.raise("d2", "two")
 		synctest.Wait()
@@ -35,32 +34,6 @@ func TestStreamTellsWhatComesInOrder(t *testing.T) {
 		}
 		if r.hello.Counts.Unread != 1 {
 			t.Errorf("hello counts %+v", r.hello.Counts)
-		}
-	})
-}
-
-func TestStreamGathersWhatFollowsAFlush(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		var r recorder
-		var flushed []time.Duration
-		r.onFlush = func() error { flushed = append(flushed, time.Since(r.began)); return nil }
-		ctx, cancel := context.WithCancel(t.Context())
-		done := r.run(ctx, w.session(t, ""), transports.Limits{Gather: 40 * time.Millisecond})
-		<-time.After(time.Second)
-		w.raise("d1", "one") // after a silence
-		<-time.After(10 * time.Millisecond)
-		w.raise("d2", "two")
-		<-time.After(10 * time.Millisecond)
-		w.raise("d3", "three")
-		<-time.After(40 * time.Millisecond)
-		cancel() // while it gathers again
-		<-done
-		r.wantSaid(t, "hello", "one", "counts", "two", "three", "counts")
-		wantErr(t, r.cause, context.Canceled)
-		want := []time.Duration{0, time.Second, time.Second + 40*time.Millisecond}
-		if !slices.Equal(flushed, want) {
-			t.Errorf("flushed at %v, want %v", flushed, want)
 		}
 	})
 }
@@ -131,7 +104,7 @@ func TestStreamEndsWithItsReason(t *testing.T) {
 		end    func(*transports.Session, context.CancelCauseFunc)
 	}{
 		{transports.Rotate, transports.Limits{Ping: time.Hour}, 8 * time.Minute, 12 * time.Minute, nil},
-		{transports.Expired, transports.Limits{Ping: time.Hour}, time.Minute, time.Minute,
+		{transports.Expired, transports.Limits{Ping: time.Hour}, time.Minute, time.Minute + 200*time.Millisecond,
 			func(s *transports.Session, _ context.CancelCauseFunc) { s.Expires = time.Now().Add(time.Minute) }},
 		{transports.Drain, transports.Limits{Ping: time.Hour}, time.Second, time.Second,
 			func(_ *transports.Session, cancel context.CancelCauseFunc) {

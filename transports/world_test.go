@@ -104,13 +104,15 @@ func (r *recorder) Bye(reason transports.Reason, retry time.Duration) {
 	r.retry = retry
 }
 
-func (r *recorder) Flush() error {
+func (r *recorder) Flush() (done bool, err error) {
 	r.flushes++
 	if r.onFlush != nil {
-		return r.onFlush()
+		return false, nil // it may wait
 	}
-	return nil
+	return true, nil
 }
+
+func (r *recorder) Settle() error { return r.onFlush() }
 
 // run streams in a goroutine of its own, which ends with the context; done is
 // closed then.
@@ -119,7 +121,11 @@ func (r *recorder) run(ctx context.Context, s transports.Session, l transports.L
 	r.began = time.Now()
 	go func() { // ends with the context or the stream
 		defer close(done)
-		r.cause = transports.Stream(ctx, s, r, l.WithDefaults())
+		pump := transports.NewPump(l)
+		running, stop := context.WithCancel(context.Background())
+		defer stop()
+		go pump.Run(running) // ends with stop
+		r.cause = pump.Serve(ctx, s, r)
 	}()
 	return done
 }

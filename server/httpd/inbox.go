@@ -3,11 +3,15 @@ package httpd
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
 	"tocsin/server/auth"
+	"tocsin/server/inbox"
+	"tocsin/server/presence"
 	"tocsin/transports"
 	"tocsin/transports/poll"
 	"tocsin/transports/sse"
@@ -21,21 +25,51 @@ func client(id auth.Identity) transports.Client {
 // poll waits.
 func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 	note(c).long = true
-	ctx, stop := s.session(c.Request().Context(), id, false)
-	defer stop()
+	o := poll.Options{
+		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle,
+		Draining: s.Draining(), Delivered: s.poll.Delivered, Problem: s.late(requestID(c)),
+	}
 	name := byPoll
 	if poll.Waits(c.Request()) {
 		name = byLongPoll
 	}
 	present, answered := s.o.Presence.Poll(id.User, name, id.Groups)
-	defer answered()
+	o.Reached = present.Reached
+	if v := s.revolver.Load(); v != nil {
+		o.Next = func(conn net.Conn, read []byte) { v.next(conn, read, s.o.IdleTimeout) }
+	}
+	waits := false
+	leave := func() {}
 	s.poll.Opened()
-	err := poll.Serve(ctx, c.Response(), c.Request(), client(id), poll.Options{
-		View: s.o.View, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle,
-		Delivered: s.poll.Delivered, Reached: present.Reached,
+	err := poll.Serve(c.Response(), c.Request(), client(id), o, func(end func(error)) {
+		waits = true
+		leave = s.join(id, false, end)
+	}, func(why error) {
+		s.poll.Closed(reasonOf(why))
+		answered()
+		leave()
 	})
-	s.poll.Closed(reasonOf(err))
+	if !waits {
+		answered()
+		s.poll.Closed(reasonOf(err))
+	}
+	if err == nil {
+		note(c).status = http.StatusOK // in a while, if it waits
+	}
 	return err
+}
+
+// late puts into words why a poll that waited cannot be answered, when its
+// request is no more there to do so.
+func (s *Server) late(requestID string) func(error) (int, http.Header, []byte) {
+	return func(err error) (int, http.Header, []byte) {
+		p := explain(err)
+		h := http.Header{}
+		body := append(p.appendJSON(nil, requestID), '\n')
+		p.setHeader(h)
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+		return p.status, h, body
+	}
 }
 
 // getStream is GET /v1/inbox/sse (docs/protocol.md §5).
@@ -48,15 +82,25 @@ func (s *Server) getStream(c echo.Context) error {
 	if err != nil {
 		return stopReconnecting(c, err)
 	}
-	ctx, stop := s.session(c.Request().Context(), id, true)
-	defer stop()
-	connection := s.o.Presence.Connect(id.User, bySSE)
-	defer connection.Close()
-	s.sse.Opened()
-	err = sse.Serve(ctx, c.Response(), c.Request(), client(id), sse.Options{
-		View: s.o.View, Limits: s.o.Limits, Delivered: s.sse.Delivered, Reached: connection.Subscribe().Reached,
+	var leave func()
+	var connection *presence.Connection
+	var session *presence.Session
+	err = sse.Serve(c.Response(), c.Request(), client(id), sse.Options{
+		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Delivered: s.sse.Delivered,
+		Reached: func(r inbox.Reach) { session.Reached(r) }, // once it was opened
+	}, func(st *transports.Stream) {
+		connection = s.o.Presence.Connect(id.User, bySSE)
+		session = connection.Subscribe()
+		leave = s.join(id, true, st.End)
+		s.sse.Opened()
+	}, func(why error) {
+		s.sse.Closed(reasonOf(why))
+		connection.Close()
+		leave()
 	})
-	s.sse.Closed(reasonOf(err))
+	if err == nil {
+		note(c).status = http.StatusOK // the stream goes on
+	}
 	return stopReconnecting(c, err)
 }
 

@@ -284,7 +284,15 @@ func (s *Server) fail(err error, c echo.Context) {
 		}
 		p = problem{kind: unavailable, detail: "the request was given up"}
 	}
-	h := w.Header()
+	p.setHeader(w.Header())
+	body := append(p.appendJSON(nil, requestID(c)), '\n')
+	_ = write(c, p.status, typeProblem, body)
+}
+
+const typeProblem = "application/problem+json"
+
+// setHeader sets what goes with the problem.
+func (p *problem) setHeader(h http.Header) {
 	if p.challenge != "" {
 		h.Set("WWW-Authenticate", p.challenge)
 	}
@@ -292,8 +300,7 @@ func (s *Server) fail(err error, c echo.Context) {
 		h.Set("Retry-After", strconv.Itoa(int(p.retry/time.Second)))
 	}
 	h.Set("Cache-Control", "no-store")
-	body := append(p.appendJSON(nil, requestID(c)), '\n')
-	_ = write(c, p.status, "application/problem+json", body)
+	h.Set("Content-Type", typeProblem)
 }
 
 // problemText is GET /problems/:name, for a human who follows the link.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -29,6 +30,9 @@ type Server struct {
 	private *http.Server
 
 	sessions *sessions
+	revolver atomic.Pointer[revolver] // nil until Serve
+	pump     *transports.Pump
+	stopPump context.CancelFunc
 	carrier  *ws.Carrier
 	// conversations is what those that the carrier carries have in common.
 	conversations *native.Options
@@ -58,6 +62,10 @@ func New(o Options) (*Server, error) {
 	}
 	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
 	s.ws, s.html = s.o.Metrics.Transport("websocket"), s.o.Metrics.Transport("page")
+	s.pump = transports.NewPump(s.o.Limits)
+	var pumping context.Context
+	pumping, s.stopPump = context.WithCancel(context.Background())
+	go s.pump.Run(pumping) // ends with Shutdown
 	s.conversations = s.newConversations()
 	s.o.Metrics.Gauge("tocsin_view_head", "Sequence up to which readers are served.",
 		func() float64 { return float64(s.o.View.Head()) })
@@ -95,8 +103,10 @@ func (s *Server) Serve(public, ops net.Listener) error {
 		// Ends when the listener fails, or with Shutdown.
 		go func() { failed <- s.private.Serve(ops) }()
 	}
+	v := newRevolver(public)
+	s.revolver.Store(v)
 	// Ends like the one before.
-	go func() { failed <- s.public.Serve(public) }()
+	go func() { failed <- s.public.Serve(v) }()
 	err := <-failed
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
@@ -126,6 +136,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.carrier.Close()
 	_ = s.public.Close()
 	_ = s.private.Close()
+	s.stopPump()
 	if err != nil {
 		return fmt.Errorf("shut the server down: %w", err)
 	}

@@ -44,10 +44,19 @@ func (s *sessions) closed() bool { return s.draining.Err() != nil }
 // enter counts a session in. Its context is cancelled with transports.Drain when
 // the node goes down: at once, or for streams at some moment of the spread.
 func (s *sessions) enter(ctx context.Context, stream bool) (_ context.Context, end context.CancelCauseFunc, leave func()) {
+	ctx, end = context.WithCancelCause(ctx)
+	out := s.count(end, stream)
+	return ctx, end, func() {
+		out()
+		end(nil)
+	}
+}
+
+// count counts a session in, which end ends with a cause.
+func (s *sessions) count(end func(error), stream bool) (leave func()) {
 	s.mu.Lock()
 	s.inside++
 	s.mu.Unlock()
-	ctx, end = context.WithCancelCause(ctx)
 	drain := func() { end(transports.Drain) }
 	if s.closed() {
 		drain()
@@ -61,9 +70,8 @@ func (s *sessions) enter(ctx context.Context, stream bool) (_ context.Context, e
 		}
 		drain()
 	})
-	return ctx, end, func() {
+	return func() {
 		release()
-		end(nil)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.inside--
@@ -143,6 +151,20 @@ func (s *Server) session(ctx context.Context, id auth.Identity, stream bool) (_ 
 		end(transports.Revoked)
 	}
 	return ctx, func() {
+		rise()
+		out()
+	}
+}
+
+// join is a session of somebody known, which goes on when its request's handler
+// has returned. end ends it with a cause, at any time.
+func (s *Server) join(id auth.Identity, stream bool, end func(cause error)) (leave func()) {
+	out := s.sessions.count(end, stream)
+	rise := s.sessions.sit(id, stream, end)
+	if s.revoked(id) {
+		end(transports.Revoked)
+	}
+	return func() {
 		rise()
 		out()
 	}

@@ -74,7 +74,7 @@ func identity(id auth.Identity) *native.Identity {
 // newConversations is what conversations need of the server.
 func (s *Server) newConversations() *native.Options {
 	return &native.Options{
-		View: s.o.View, Commands: socketCommands{s}, Limits: s.o.Limits,
+		View: s.o.View, Pump: s.pump, Commands: socketCommands{s}, Limits: s.o.Limits,
 		AuthTimeout: s.o.AuthTimeout, Delivered: s.ws.Delivered,
 		Authenticate: func(ctx context.Context, token string) (native.Identity, error) {
 			id, err := s.o.Auth.Verify(ctx, token)

@@ -5,36 +5,61 @@ import "sync"
 // A bell wakes the readers that wait for one group, one user or everyone. It
 // outlives reloads of the view.
 type bell struct {
+	name    string
 	mu      sync.Mutex
-	waiting map[*waiter]struct{}
+	waiting []*waiter
 }
 
-// A waiter is a reader's one-slot channel: a ring while one is pending is the
-// same ring.
-type waiter struct{ rung chan struct{} }
+// A waiter is what a reader hangs on its bells. Its ring is called under a
+// bell's lock, by many goroutines at once: it must not wait, nor touch a bell.
+type waiter struct {
+	ring func()
+	hung []place
+}
 
-func (w *waiter) ring() {
-	select {
-	case w.rung <- struct{}{}:
-	default:
-	}
+// A place is where a waiter hangs.
+type place struct {
+	bell *bell
+	at   int // in the bell's list; the bell's lock guards it
 }
 
 func (b *bell) ring() {
 	b.mu.Lock()
-	for w := range b.waiting {
+	for _, w := range b.waiting {
 		w.ring()
 	}
 	b.mu.Unlock()
 }
 
-func (b *bell) join(w *waiter) {
+func (b *bell) hang(w *waiter, i int) {
 	b.mu.Lock()
-	if b.waiting == nil {
-		b.waiting = make(map[*waiter]struct{})
-	}
-	b.waiting[w] = struct{}{}
+	w.hung[i].at = len(b.waiting)
+	b.waiting = append(b.waiting, w)
 	b.mu.Unlock()
+}
+
+// unhang takes the waiter off, whose place the last one takes; idle says that
+// nobody is left.
+func (b *bell) unhang(w *waiter, i int) (idle bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last := len(b.waiting) - 1
+	at := w.hung[i].at
+	if at != last {
+		moved := b.waiting[last]
+		b.waiting[at] = moved
+		for j := range moved.hung {
+			if moved.hung[j].bell == b {
+				moved.hung[j].at = at
+			}
+		}
+	}
+	b.waiting[last] = nil
+	b.waiting = b.waiting[:last]
+	if last == 0 || cap(b.waiting) > 64 && last < cap(b.waiting)/4 {
+		b.waiting = append(make([]*waiter, 0, last), b.waiting...)
+	}
+	return last == 0
 }
 
 // bells holds every bell by its name.
@@ -60,7 +85,7 @@ func (b *bells) getLocked(name string) *bell {
 		if b.byName == nil {
 			b.byName = make(map[string]*bell)
 		}
-		one = &bell{}
+		one = &bell{name: name}
 		b.byName[name] = one
 	}
 	return one
@@ -79,27 +104,30 @@ func (b *bells) ring(name string) {
 // ringAll wakes every reader.
 func (b *bells) ringAll() { b.ring(everyoneBell) }
 
-// leave takes the waiter off the bell. Bells of users nobody waits on go, so
-// that a million visitors leave nothing behind; a group's stays, since routes
-// point at it.
-func (b *bells) leave(name string, w *waiter) {
+// join hangs the waiter on the bells of these names, and on no others.
+func (b *bells) join(names []string, w *waiter) {
+	b.leave(w)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	one := b.byName[name]
-	if one == nil {
-		return
+	w.hung = make([]place, len(names))
+	for i, name := range names {
+		w.hung[i].bell = b.getLocked(name)
 	}
-	one.mu.Lock()
-	delete(one.waiting, w)
-	idle := len(one.waiting) == 0
-	one.mu.Unlock()
-	if idle && name[0] == 'u' {
-		delete(b.byName, name)
+	for i := range w.hung {
+		w.hung[i].bell.hang(w, i)
 	}
 }
 
-func (b *bells) join(name string, w *waiter) {
+// leave takes the waiter off its bells. Those of users nobody waits on go, so
+// that a million visitors leave nothing behind; a group's stays, since routes
+// point at it.
+func (b *bells) leave(w *waiter) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.getLocked(name).join(w)
+	for i := range w.hung {
+		if one := w.hung[i].bell; one.unhang(w, i) && one.name[0] == 'u' {
+			delete(b.byName, one.name)
+		}
+	}
+	w.hung = nil
 }

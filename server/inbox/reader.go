@@ -152,8 +152,9 @@ type Reader struct {
 	counts       Counts
 	counted      bool
 
-	w      *waiter
-	joined []string
+	w      waiter
+	rung   chan struct{} // of Next
+	joined string        // the hash of the groups whose bells w hangs on
 	items  []Item
 	found  []found
 }
@@ -203,11 +204,46 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 		b, _ = r.look(limit)
 	}
 	if err := r.fetch(ctx, &b); err != nil {
-		r.pos, r.seen, r.given = r.before.pos, r.before.seen, r.before.given
+		r.goBack()
 		return Batch{}, err
 	}
 	return b, nil
 }
+
+// OnRing has ring called whenever there may be something new since the last
+// Look; it comes before the first Look and goes together with no Next. ring is
+// called by many goroutines at once and under locks: it must not wait, nor use
+// the reader.
+func (r *Reader) OnRing(ring func()) { r.w.ring = ring }
+
+// Look is Read as far as memory serves: ok is false where the log would have to
+// be asked, and then Read is called for.
+func (r *Reader) Look(limit int) (b Batch, ok bool) {
+	r.joinBells() // first, so that what comes between is heard
+	if !r.caughtUp {
+		if r.v.Head() < r.v.appended.Load() {
+			return Batch{}, false
+		}
+		r.caughtUp = true
+	}
+	b, wait := r.look(limit)
+	if wait {
+		return Batch{}, false
+	}
+	for i := range r.found {
+		if f := &r.found[i]; f.body == nil && f.data == nil && f.removed == nil {
+			r.goBack()
+			return Batch{}, false
+		}
+	}
+	if err := r.fetch(context.Background(), &b); err != nil {
+		r.goBack()
+		return Batch{}, false
+	}
+	return b, true
+}
+
+func (r *Reader) goBack() { r.pos, r.seen, r.given = r.before.pos, r.before.seen, r.before.given }
 
 // Next waits until there is something to tell: items, a gap, or counters that
 // changed since the last batch. Errors are those of Read.
@@ -220,7 +256,7 @@ func (r *Reader) Next(ctx context.Context, limit int) (Batch, error) {
 			return b, err
 		}
 		select {
-		case <-r.w.rung:
+		case <-r.rung:
 		case <-ctx.Done():
 			return b, ctx.Err()
 		}
@@ -243,34 +279,33 @@ func (r *Reader) awaitHead(ctx context.Context) error {
 	return nil
 }
 
-// joinBells hangs the reader's waiter on the bells of his groups.
+// joinBells hangs the reader on the bells of his groups.
 func (r *Reader) joinBells() {
-	if r.w == nil {
-		r.w = &waiter{rung: make(chan struct{}, 1)}
+	if r.w.ring == nil {
+		r.rung = make(chan struct{}, 1)
+		r.w.ring = func() {
+			select {
+			case r.rung <- struct{}{}:
+			default: // a ring while one is pending is the same ring
+			}
+		}
 	}
 	if r.m == nil {
 		r.v.mu.RLock()
 		r.refresh(r.v.s)
 		r.v.mu.RUnlock()
 	}
-	if len(r.joined) > 0 && r.joined[0] == r.m.hash {
-		return
+	if r.joined != r.m.hash {
+		r.joined = r.m.hash
+		r.v.bells.join(r.m.bellNames(), &r.w)
 	}
-	r.leaveBells()
-	names := r.m.bellNames()
-	for _, name := range names {
-		r.v.bells.join(name, r.w)
-	}
-	r.joined = append([]string{r.m.hash}, names...)
 }
 
 func (r *Reader) leaveBells() {
-	for i, name := range r.joined {
-		if i > 0 { // the first is the hash that they were joined for
-			r.v.bells.leave(name, r.w)
-		}
+	if r.joined != "" {
+		r.joined = ""
+		r.v.bells.leave(&r.w)
 	}
-	r.joined = nil
 }
 
 // refresh brings the membership up to date; under the view's read lock.

@@ -24,15 +24,14 @@ type Conversation struct {
 
 	// Of Begin, Receive and Gone.
 	begun    bool        // the delivery is there
-	begins   func() bool // says whether the delivery may begin
 	waiting  *time.Timer // until then
 	leave    func()
 	mistakes int // in a row
 
-	mu      sync.Mutex // guards what follows; Receive alone writes id
-	id      *Identity  // nil until known
-	expiry  *time.Timer
-	restart context.CancelCauseFunc // of the delivery, for other groups
+	mu     sync.Mutex // guards what follows; Receive alone writes id
+	id     *Identity  // nil until known
+	expiry *time.Timer
+	stream *transports.Stream // nil until the delivery begins
 }
 
 // Begin begins a conversation over the connection. id is who the handshake said,
@@ -47,9 +46,8 @@ func Begin(ctx context.Context, conn Conn, id *Identity, ended func(error), o *O
 	if id != nil {
 		c.admit(*id)
 	}
-	// A conversation that ends before its delivery has begun is ended by the
-	// context package, which runs this once; later, by the delivery.
-	c.begins = context.AfterFunc(c.ctx, func() { c.end(&encoder{conn: c.conn}, context.Cause(c.ctx)) })
+	// The context package runs this once; it does not wait.
+	context.AfterFunc(c.ctx, c.over)
 	return c
 }
 
@@ -78,7 +76,7 @@ func (c *Conversation) admit(id Identity) {
 		c.leave = nil
 	}
 	c.mu.Lock()
-	regroup := c.restart != nil && !slices.Equal(id.Groups, c.id.Groups)
+	regroup := c.stream != nil && !slices.Equal(id.Groups, c.id.Groups)
 	c.id = &id
 	switch left := time.Until(id.Expires); {
 	case id.Expires.IsZero():
@@ -91,7 +89,7 @@ func (c *Conversation) admit(id Identity) {
 		c.expiry.Reset(left)
 	}
 	if regroup {
-		c.restart(errRegroup)
+		c.stream.End(errRegroup)
 	}
 	c.mu.Unlock()
 	if c.o.Join != nil {
@@ -116,54 +114,67 @@ func (c *Conversation) expire() {
 // start begins the delivery, unless the conversation is over.
 func (c *Conversation) start(from inbox.Start) {
 	c.waiting.Stop()
-	if !c.begins() {
-		return
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return // over has been called, or will be
 	}
 	c.begun = true
-	// Ends with the conversation's context, or when the client takes nothing any
-	// more.
-	go c.deliver(from)
+	c.deliver(&encoder{conn: c.conn}, from)
 }
 
 // errRegroup: the groups have changed, so the delivery begins anew where it was.
 var errRegroup = errors.New("the token's groups have changed")
 
-// deliver is the delivery's goroutine.
-func (c *Conversation) deliver(from inbox.Start) {
-	e := &encoder{conn: c.conn}
-	err := c.stream(e, from)
-	for errors.Is(err, errRegroup) && c.ctx.Err() == nil {
-		if e.told != "" {
-			from = inbox.Start{Cursor: e.told}
-		}
-		err = c.stream(e, from)
+// deliver begins to deliver to the client as it is now; under the lock.
+func (c *Conversation) deliver(e *encoder, from inbox.Start) {
+	s, err := transports.Open(c.o.View, c.id.Client, from)
+	if err != nil {
+		go c.delivered(e, from, err) // as a stream does that ends; it does not wait
+		return
 	}
+	s.Expires = time.Time{} // which a new token moves: the timer knows
+	s.Delivered = c.o.Delivered
+	done := func() {}
+	if c.o.Deliver != nil {
+		s.Reached, done = c.o.Deliver(*c.id)
+	}
+	c.stream = c.o.Pump.Stream(s, e, func(err error) {
+		done()
+		c.delivered(e, from, err)
+	})
+	c.stream.Start()
+}
+
+// delivered is the end of a delivery: that of the conversation, unless it begins
+// anew.
+func (c *Conversation) delivered(e *encoder, from inbox.Start, err error) {
 	if errors.Is(err, errRegroup) {
+		c.mu.Lock()
+		if c.ctx.Err() == nil {
+			if e.told != "" {
+				from = inbox.Start{Cursor: e.told}
+			}
+			c.deliver(e, from)
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
 		err = context.Cause(c.ctx)
 	}
 	c.cancel(err) // a command under way, too
 	c.end(e, err)
 }
 
-// stream delivers to the client as it is now.
-func (c *Conversation) stream(e *encoder, from inbox.Start) error {
-	ctx, cancel := context.WithCancelCause(c.ctx)
-	defer cancel(nil)
+// over ends the conversation when its context has ended: its delivery does, if
+// there is one.
+func (c *Conversation) over() {
 	c.mu.Lock()
-	id := *c.id
-	c.restart = cancel
+	stream := c.stream
 	c.mu.Unlock()
-	s, err := transports.Open(c.o.View, id.Client, from)
-	if err != nil {
-		return err
+	if stream != nil {
+		stream.End(context.Cause(c.ctx))
+		return
 	}
-	defer s.Reader.Close()
-	if c.o.Deliver != nil {
-		var done func()
-		s.Reached, done = c.o.Deliver(id)
-		defer done()
-	}
-	s.Expires = time.Time{} // which a new token moves: the timer knows
-	s.Delivered = c.o.Delivered
-	return transports.Stream(ctx, s, e, c.o.Limits)
+	c.end(&encoder{conn: c.conn}, context.Cause(c.ctx))
 }

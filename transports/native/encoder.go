@@ -16,6 +16,7 @@ type encoder struct {
 
 	transports.Buffer        // the frames collected
 	ends              []int  // where each ends
+	sent              int    // how many have been given to the connection
 	at                string // the cursor after what is collected
 
 	told   string // the cursor that the client has
@@ -28,6 +29,9 @@ var _ transports.Encoder = (*encoder)(nil)
 
 func (e *encoder) open(op string) {
 	e.Hold()
+	for range e.conn.Headroom() {
+		e.B = append(e.B, 0)
+	}
 	e.B = append(e.B, `{"op":"`...)
 	e.B = append(e.B, op...)
 	e.B = append(e.B, '"')
@@ -125,22 +129,44 @@ func (e *encoder) Bye(reason transports.Reason, retry time.Duration) {
 	e.close()
 }
 
-// Flush sends the frames, each when the one before it has left.
-func (e *encoder) Flush() error {
-	from := 0
-	for _, end := range e.ends {
-		if err := e.conn.Send(e.B[from:end]); err != nil {
-			// The carrier may still have the frame, so its memory is not used again.
-			e.Abandon()
-			e.failed = true
-			return fmt.Errorf("send a frame: %w", err)
+// Flush implements transports.Encoder: each frame goes when the one before it has
+// left.
+func (e *encoder) Flush() (done bool, err error) {
+	for e.sent < len(e.ends) {
+		from := 0
+		if e.sent > 0 {
+			from = e.ends[e.sent-1]
 		}
-		from = end
+		done, err := e.conn.Try(e.B[from:e.ends[e.sent]])
+		if err != nil {
+			return false, e.fail(err)
+		}
+		if e.sent++; !done {
+			return false, nil
+		}
 	}
 	if e.at != "" {
 		e.told = e.at
 	}
-	e.ends = e.ends[:0]
+	e.ends, e.sent = e.ends[:0], 0
 	e.Release()
-	return nil
+	return true, nil
+}
+
+// Settle implements transports.Encoder.
+func (e *encoder) Settle() error {
+	for {
+		if err := e.conn.Settle(); err != nil {
+			return e.fail(err)
+		}
+		if done, err := e.Flush(); done || err != nil {
+			return err
+		}
+	}
+}
+
+func (e *encoder) fail(err error) error {
+	e.Release()
+	e.failed = true
+	return fmt.Errorf("send a frame: %w", err)
 }

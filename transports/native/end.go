@@ -27,26 +27,37 @@ var codes = map[transports.Reason]int{
 }
 
 // end tells the client why it is over, unless that has been told, and closes.
-func (c *Conversation) end(e *encoder, err error) {
+func (c *Conversation) end(e *encoder, why error) {
 	var bad closing
 	switch {
-	case errors.As(err, &bad):
-		c.conn.Close(bad.code, bad.reason)
-	case e.failed || errors.Is(err, context.Canceled):
-		c.conn.Close(CodeGoingAway, "") // nobody is there to hear more
+	case errors.As(why, &bad):
+		c.part(bad.code, bad.reason, why)
+	case e.failed || errors.Is(why, context.Canceled):
+		c.part(CodeGoingAway, "", why) // nobody is there to hear more
 	default:
-		reason := reasonOf(err)
-		if !e.over {
-			e.Bye(reason, c.o.Limits.RetryHint())
-			_ = e.Flush() // the close comes either way
-		}
+		reason := reasonOf(why)
 		code, ok := codes[reason]
 		if !ok {
 			code = CodeRotate
 		}
-		c.conn.Close(code, string(reason))
+		if !e.over {
+			e.Bye(reason, c.o.Limits.RetryHint())
+			if done, err := e.Flush(); !done && err == nil {
+				go func() { // ends when the client has taken it, or has had its time
+					_ = e.Settle() // the close comes either way
+					c.part(code, string(reason), why)
+				}()
+				return
+			}
+		}
+		c.part(code, string(reason), why)
 	}
-	c.why = err
+}
+
+// part closes the connection behind what was told; why is noted.
+func (c *Conversation) part(code int, reason string, why error) {
+	c.conn.Close(code, reason)
+	c.why = why
 	close(c.done)
 }
 

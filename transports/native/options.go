@@ -10,10 +10,20 @@ import (
 
 // A Conn carries the frames of one client. The carrier has it.
 type Conn interface {
-	// Send writes one frame after those before it and returns when it has left, or
-	// with an error when the connection is over, which a client that takes nothing
-	// for Limits.WriteTimeout brings about. Many goroutines may call it.
-	Send(frame []byte) error
+	// Headroom is how many bytes a frame given to Try has before its text: they are
+	// the carrier's to write in.
+	Headroom() int
+	// Try writes one frame after those before it, as far as the client's side takes
+	// it at once. done is false when something is left: then Settle comes next, and
+	// the frame must not be changed before that has returned. An error says that
+	// the connection is over. Try and Settle are called by one goroutine at a time.
+	Try(frame []byte) (done bool, err error)
+	// Settle waits until what Try left has gone, or returns an error when the
+	// connection is over, which a client that takes nothing for
+	// Limits.WriteTimeout brings about.
+	Settle() error
+	// Send is Try and Settle for a text alone. Many goroutines may call it.
+	Send(text []byte) error
 	// Close ends the connection with a close code, behind the frame in flight, and
 	// does not wait. Only the first call counts.
 	Close(code int, reason string)
@@ -55,10 +65,11 @@ type Commands interface {
 	Publish(ctx context.Context, c transports.Client, events []byte) ([]byte, error)
 }
 
-// Options are what conversations are made of. The first four are required; zero
+// Options are what conversations are made of. The first five are required; zero
 // values of the others are the defaults given here.
 type Options struct {
 	View     *inbox.View
+	Pump     *transports.Pump
 	Commands Commands
 	// Authenticate says who a token speaks for, if he may read an inbox.
 	Authenticate func(ctx context.Context, token string) (Identity, error)

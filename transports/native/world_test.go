@@ -70,6 +70,8 @@ func newWorld(t testing.TB, s settings) *world {
 	}
 	w.o = s.options
 	w.o.View, w.o.Limits = w.view, s.limits.WithDefaults()
+	w.o.Pump = transports.NewPump(s.limits)
+	go w.o.Pump.Run(t.Context()) // ends with the test
 	w.o.Commands, w.o.Problem = commands{w, &marks{}}, problem
 	if w.o.Authenticate == nil {
 		w.o.Authenticate = func(ctx context.Context, token string) (native.Identity, error) {

@@ -69,7 +69,7 @@ func (l *listing) readOpen(ctx context.Context, o *Options, c transports.Client)
 	defer s.Reader.Close()
 	var newest []found
 	for {
-		p, err := transports.Once(ctx, s, transports.Ask{Limit: step}, o.Limits)
+		p, err := transports.Once(ctx, s, step, o.Limits)
 		if err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func (l *listing) readSince(ctx context.Context, o *Options, c transports.Client
 	}
 	defer s.Reader.Close()
 	for i := range stepsSince {
-		p, err := transports.Once(ctx, s, transports.Ask{Limit: step}, o.Limits)
+		p, err := transports.Once(ctx, s, step, o.Limits)
 		if err != nil {
 			return err
 		}

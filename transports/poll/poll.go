@@ -2,10 +2,10 @@ package poll
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,25 +25,42 @@ const (
 // Options are what polls are answered from.
 type Options struct {
 	View *inbox.View
+	Pump *transports.Pump
 	// Limits must have their defaults filled in.
 	Limits transports.Limits
 	// Busy and Idle are what a client is told to wait before its next short poll,
 	// after an answer with something in it and without; 0 is 5 s and 30 s.
 	Busy, Idle time.Duration
+	// Draining: the node goes down, and a client does well to ask another one soon.
+	Draining bool
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
 	// Reached, unless nil, hears what an answer that was written has delivered.
 	Reached func(inbox.Reach)
+	// Problem puts into words why a poll that waited cannot be answered, as Serve's
+	// caller would with an error: the status, the header besides that of every
+	// answer, and the body.
+	Problem func(err error) (status int, header http.Header, body []byte)
+	// Next, unless nil, takes a connection for its next request, with what was
+	// read of that already. Without it a connection ends with an answer that was
+	// waited for.
+	Next func(conn net.Conn, read []byte)
 }
 
-// Serve answers one poll. Errors: a transports.ParamError, also for a cursor
-// that is none, and those of transports.Once.
-func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c transports.Client, o Options) error {
+// Serve answers one poll. One that waits has no goroutine but that which hears
+// whether its client is still there: Serve returns, and the answer comes later.
+// opened is called with what ends the waiting with a cause, when it begins; and if
+// it was, closed with why it is over, once, nil for an answer. Errors are for the
+// caller to answer: a transports.ParamError, also for a cursor that is none, and
+// those of transports.Once.
+func Serve(w http.ResponseWriter, r *http.Request, c transports.Client, o Options,
+	opened func(end func(cause error)), closed func(error)) error {
 	o.Busy, o.Idle = cmp.Or(o.Busy, 5*time.Second), cmp.Or(o.Idle, 30*time.Second)
 	start, err := transports.StartOf(r)
 	if err != nil {
 		return err
 	}
+	q := question{o: &o, from: start.Cursor, known: tagsOf(r)}
 	ask := transports.Ask{}
 	if ask.Limit, err = limitOf(r); err != nil {
 		return err
@@ -52,6 +69,9 @@ func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c transp
 	if ask.Wait, preferred, err = waitOf(r); err != nil {
 		return err
 	}
+	if preferred {
+		q.applied = "wait=" + strconv.Itoa(int(ask.Wait/time.Second))
+	}
 	s := transports.Session{Expires: c.Expires, Delivered: o.Delivered}
 	if s.Reader, err = o.View.Open(c.User, c.Groups, start); err != nil {
 		if errors.Is(err, inbox.ErrCursor) {
@@ -59,45 +79,84 @@ func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c transp
 		}
 		return err
 	}
+	p, err := transports.Once(r.Context(), s, ask.Limit, o.Limits)
+	p.Drained = o.Draining
+	if err == nil && p.Empty() && ask.Wait > 0 && !o.Draining && !q.news(&p) {
+		return q.wait(w, r, s, ask, p, opened, closed)
+	}
 	defer s.Reader.Close()
-	known := tagsOf(r)
-	ask.News = func(b *inbox.Batch) bool { return known != nil && !known.match(b, start.Cursor) }
-	p, err := transports.Once(ctx, s, ask, o.Limits)
 	if err != nil {
 		return err
 	}
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("ETag", tagOf(&p.Batch))
-	if preferred {
-		h.Set("Preference-Applied", "wait="+strconv.Itoa(int(ask.Wait/time.Second)))
-	}
-	if p.Empty() && !p.Drained && known.match(&p.Batch, start.Cursor) {
-		w.WriteHeader(http.StatusNotModified)
-		o.reached(&p)
-		return nil
-	}
-	body := appendPage(make([]byte, 0, 512+sizeOf(&p)), &p, o.interval(&p))
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(http.StatusOK)
-	// A client that is gone misses nothing: it still has its cursor.
-	if _, err := w.Write(body); err == nil {
-		o.reached(&p)
-	}
+	q.answer(&p).write(w)
 	return nil
-}
-
-func (o *Options) reached(p *transports.Page) {
-	if o.Reached != nil {
-		o.Reached(p.Reach(len(p.Items)))
-	}
 }
 
 // Waits says whether the request asks for a long poll.
 func Waits(r *http.Request) bool {
 	wait, _, err := waitOf(r)
 	return err == nil && wait > 0
+}
+
+// A question is what a poll asked.
+type question struct {
+	o       *Options
+	from    string // the cursor
+	known   tags   // of answers that the client has
+	applied string // the preference that was followed
+}
+
+// news says of a page without entries whether its counters are news to the
+// client, who then is answered at once.
+func (q *question) news(p *transports.Page) bool {
+	return q.known != nil && !q.known.match(&p.Batch, q.from)
+}
+
+// An answer is what goes out.
+type answer struct {
+	status  int
+	header  http.Header
+	body    []byte
+	reached func() // to be called when it is written; may be nil
+}
+
+func (a answer) arrived() {
+	if a.reached != nil {
+		a.reached()
+	}
+}
+
+func (q *question) answer(p *transports.Page) answer {
+	a := answer{status: http.StatusOK, header: http.Header{}}
+	if hear := q.o.Reached; hear != nil {
+		reach := p.Reach(len(p.Items))
+		a.reached = func() { hear(reach) }
+	}
+	a.header.Set("Cache-Control", "no-store")
+	a.header.Set("ETag", tagOf(&p.Batch))
+	if q.applied != "" {
+		a.header.Set("Preference-Applied", q.applied)
+	}
+	if p.Empty() && !p.Drained && q.known.match(&p.Batch, q.from) {
+		a.status = http.StatusNotModified
+		return a
+	}
+	a.body = appendPage(make([]byte, 0, 512+sizeOf(p)), p, q.o.interval(p))
+	a.header.Set("Content-Type", "application/json")
+	a.header.Set("Content-Length", strconv.Itoa(len(a.body)))
+	return a
+}
+
+func (a answer) write(w http.ResponseWriter) {
+	h := w.Header()
+	for name, values := range a.header {
+		h[name] = values
+	}
+	w.WriteHeader(a.status)
+	// A client that is gone misses nothing: it still has its cursor.
+	if _, err := w.Write(a.body); err == nil || a.status == http.StatusNotModified {
+		a.arrived()
+	}
 }
 
 // interval is when the next short poll is due, in seconds: at once where more is

@@ -1,7 +1,6 @@
 package poll
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -23,27 +22,25 @@ type world struct {
 	view *inbox.View
 	to   inbox.Audience
 	url  string
-	ctx  func(context.Context) context.Context
+	hold func(end func(error)) // hears of polls that wait
 	exp  time.Time
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	log := &inbox.MemoryLog{}
-	w := &world{Writer: inboxtest.NewWriter(t, log), ctx: func(ctx context.Context) context.Context { return ctx }}
+	w := &world{Writer: inboxtest.NewWriter(t, log), hold: func(func(error)) {}}
 	w.to = w.Route("crew")
 	w.Member("crew", "ada", true)
 	w.view, _ = inboxtest.StartView(t, log, inbox.ViewOptions{})
+	pump := transports.NewPump(transports.Limits{})
+	go pump.Run(t.Context()) // ends with the test
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		err := Serve(w.ctx(r.Context()), rw, r, transports.Client{User: "ada", Expires: w.exp}, Options{View: w.view, Limits: transports.Limits{}.WithDefaults()})
-		if err != nil {
-			w := rw
-			status := http.StatusTeapot
-			var p *transports.ParamError
-			if errors.As(err, &p) {
-				status = http.StatusBadRequest
-			}
-			http.Error(w, err.Error(), status)
+		o := Options{View: w.view, Pump: pump, Limits: transports.Limits{}.WithDefaults(),
+			Problem: func(err error) (int, http.Header, []byte) { return statusOf(err), http.Header{}, []byte(err.Error()) }}
+		opened := func(end func(error)) { w.hold(end) }
+		if err := Serve(rw, r, transports.Client{User: "ada", Expires: w.exp}, o, opened, func(error) {}); err != nil {
+			http.Error(rw, err.Error(), statusOf(err))
 		}
 	}))
 	t.Cleanup(server.Close)
@@ -51,13 +48,20 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+func statusOf(err error) int {
+	if errors.As(err, new(*transports.ParamError)) {
+		return http.StatusBadRequest
+	}
+	return http.StatusTeapot
+}
+
 func (w *world) raise(device, body string) {
 	w.T.Helper()
 	inboxtest.Reach(w.T, w.view, w.Alarm(device, w.to, inbox.Major, body))
 }
 
-// An answer is what came back.
-type answer struct {
+// A reply is what came back.
+type reply struct {
 	status   int
 	header   http.Header
 	text     string
@@ -70,7 +74,7 @@ type answer struct {
 	Gap      *struct{ Reason, Repair string }
 }
 
-func (w *world) get(t *testing.T, query string, headers ...string) (a answer) {
+func (w *world) get(t *testing.T, query string, headers ...string) (a reply) {
 	t.Helper()
 	r, _ := http.NewRequestWithContext(t.Context(), "GET", w.url+query, nil)
 	for i := 0; i < len(headers); i += 2 {
@@ -191,7 +195,7 @@ func TestALongPollWakes(t *testing.T) {
 		"by preference": {"", []string{"Prefer", "respond-async, wait=50"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := make(chan answer, 1)
+			got := make(chan reply, 1)
 			go func() { got <- w.get(t, "?cursor="+start.Cursor+test.query, test.headers...) }() // ends with its answer
 			w.raise("d1", name)
 			a := <-got
@@ -208,15 +212,11 @@ func TestALongPollWakes(t *testing.T) {
 
 func TestAHeldPollIsAnsweredByTheDrainAndByExpiry(t *testing.T) {
 	w := newWorld(t)
-	w.ctx = func(ctx context.Context) context.Context {
-		ctx, cancel := context.WithCancelCause(ctx)
-		time.AfterFunc(10*time.Millisecond, func() { cancel(transports.Drain) })
-		return ctx
-	}
+	w.hold = func(end func(error)) { time.AfterFunc(10*time.Millisecond, func() { end(transports.Drain) }) }
 	if a := w.get(t, "?wait=50"); a.status != http.StatusOK || a.Interval != 1 || a.Cursor == "" || len(a.Entries) != 0 {
 		t.Errorf("drain: %d %s", a.status, a.text)
 	}
-	w.ctx = func(ctx context.Context) context.Context { return ctx }
+	w.hold = func(func(error)) {}
 	w.exp = time.Now().Add(50 * time.Millisecond)
 	if a := w.get(t, "?wait=50"); a.status != http.StatusTeapot || !strings.Contains(a.text, "expired") {
 		t.Errorf("expiry: %d %s", a.status, a.text)

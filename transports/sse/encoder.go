@@ -3,7 +3,9 @@ package sse
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,8 +21,13 @@ type encoder struct {
 	retry   time.Duration
 	pad     int
 
-	begun             bool // the headers are out
-	transports.Buffer      // what is collected
+	// taken is called with the connection once the stream begins, or with nil
+	// where it cannot be had.
+	taken func(net.Conn)
+
+	begun             bool             // the headers are out
+	wire              *transports.Wire // nil where the stream goes through w
+	transports.Buffer                  // what is collected
 }
 
 var _ transports.Encoder = (*encoder)(nil)
@@ -155,23 +162,34 @@ func appendLines(b, payload []byte) []byte {
 	}
 }
 
-// Flush bounds its writing: a client that takes nothing loses its connection,
-// not anybody else's time.
-func (e *encoder) Flush() error {
+// Flush implements transports.Encoder.
+func (e *encoder) Flush() (done bool, err error) {
 	if !e.Held() {
-		return nil
+		return true, nil
 	}
-	defer e.Release()
 	if !e.begun {
-		e.begun = true
-		h := e.w.Header()
-		h.Set("Content-Type", "text/event-stream; charset=utf-8")
-		h.Set("Cache-Control", "no-cache, no-transform")
-		h.Set("X-Accel-Buffering", "no")
-		e.w.WriteHeader(http.StatusOK)
+		if err := e.begin(); err != nil {
+			return false, err
+		}
 	}
 	if len(e.B) == 0 {
-		return nil
+		e.Release()
+		return true, nil
+	}
+	if e.wire == nil {
+		return false, nil
+	}
+	if done, err = e.wire.Try(e.B); done || err != nil {
+		e.Release()
+	}
+	return done, err
+}
+
+// Settle implements transports.Encoder.
+func (e *encoder) Settle() error {
+	defer e.Release()
+	if e.wire != nil {
+		return e.wire.Settle()
 	}
 	if err := e.rc.SetWriteDeadline(time.Now().Add(e.timeout)); err != nil {
 		return fmt.Errorf("bound the writing: %w", err)
@@ -182,5 +200,34 @@ func (e *encoder) Flush() error {
 	if err := e.rc.Flush(); err != nil {
 		return fmt.Errorf("flush events: %w", err)
 	}
+	return nil
+}
+
+// begin takes the connection, so that a silent stream keeps neither the request
+// nor its goroutine; where it cannot be had, as over HTTP/2, the stream goes
+// through the response.
+func (e *encoder) begin() error {
+	e.begun = true
+	h := e.w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	conn, _, err := e.rc.Hijack()
+	if err != nil {
+		e.w.WriteHeader(http.StatusOK)
+		e.taken(nil)
+		return nil
+	}
+	h.Set("Connection", "close")
+	if h.Get("Date") == "" {
+		h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	}
+	head := bytes.NewBufferString("HTTP/1.1 200 OK\r\n")
+	_ = h.Write(head) // to memory
+	head.WriteString("\r\n")
+	e.B = slices.Insert(e.B, 0, head.Bytes()...)
+	e.wire = transports.NewWire(conn, e.timeout)
+	e.w, e.rc = nil, nil
+	e.taken(conn)
 	return nil
 }

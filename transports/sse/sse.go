@@ -2,9 +2,9 @@ package sse
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"strconv"
-	"time"
 
 	"tocsin/server/inbox"
 	"tocsin/transports"
@@ -16,6 +16,7 @@ const maxPad = 8 << 10
 // Options are what streams are served from.
 type Options struct {
 	View *inbox.View
+	Pump *transports.Pump
 	// Limits must have their defaults filled in.
 	Limits transports.Limits
 	// Delivered, unless nil, hears how many entries were written.
@@ -24,10 +25,14 @@ type Options struct {
 	Reached func(inbox.Reach)
 }
 
-// Serve answers the request with the client's stream, until ctx or the client
-// ends it, and says why as transports.Stream does. Errors before the first byte:
+// Serve answers the request with the client's stream. It returns when the stream
+// has begun, which then goes on in Options.Pump; where the connection cannot be
+// had, when it is over. opened is called with the stream before it begins; and
+// if it was, closed with why it is over, once. An error is that of a stream which
+// ended before its first byte, and for the caller to answer:
 // transports.ErrNoStream, a transports.ParamError, those of transports.Stream.
-func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c transports.Client, o Options) error {
+func Serve(w http.ResponseWriter, r *http.Request, c transports.Client, o Options,
+	opened func(*transports.Stream), closed func(error)) error {
 	if !r.ProtoAtLeast(1, 1) {
 		return transports.ErrNoStream
 	}
@@ -43,15 +48,46 @@ func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c transp
 	if err != nil {
 		return err
 	}
-	defer s.Reader.Close()
 	s.Delivered, s.Reached = o.Delivered, o.Reached
+	taken, over := make(chan net.Conn, 1), make(chan error, 1)
 	e := &encoder{w: w, rc: http.NewResponseController(w), timeout: o.Limits.WriteTimeout,
-		retry: o.Limits.RetryHint(), pad: pad}
-	defer e.Release()
-	err = transports.Stream(ctx, s, e, o.Limits)
-	// The connection may serve another request, which has a deadline of its own.
-	_ = e.rc.SetWriteDeadline(time.Now().Add(o.Limits.WriteTimeout))
-	return err
+		retry: o.Limits.RetryHint(), pad: pad, taken: func(conn net.Conn) { taken <- conn }}
+	st := o.Pump.Stream(s, e, func(err error) {
+		e.Release()
+		if e.wire != nil {
+			e.wire.Close()
+		}
+		closed(err)
+		over <- err
+	})
+	opened(st)
+	st.Start()
+	// The server's context ends with the handler, so it serves until then.
+	stop := context.AfterFunc(r.Context(), func() { st.End(context.Cause(r.Context())) })
+	defer stop()
+	select {
+	case err := <-over:
+		return err
+	case conn := <-taken:
+		if conn == nil {
+			return <-over
+		}
+		// Ends with the connection, which the stream closes in the end.
+		go watch(conn, st)
+		return nil
+	}
+}
+
+// watch ends the stream when its client is gone. What a client sends after its
+// request is nothing to a stream.
+func watch(conn net.Conn, st *transports.Stream) {
+	var b [64]byte
+	for range maxPad {
+		if _, err := conn.Read(b[:]); err != nil {
+			break
+		}
+	}
+	st.End(context.Canceled)
 }
 
 // padOf reads ?pad=.

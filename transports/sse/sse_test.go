@@ -39,12 +39,18 @@ func newWorld(t *testing.T, l transports.Limits, o inbox.ViewOptions) *world {
 	w.to = w.Route("crew")
 	w.Member("crew", "ada", true)
 	w.view, _ = inboxtest.StartView(t, log, o)
+	pump := transports.NewPump(l)
+	go pump.Run(t.Context()) // ends with the test
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		err := Serve(r.Context(), rw, r, transports.Client{User: "ada"}, Options{View: w.view, Limits: l.WithDefaults()})
-		if rw.Header().Get("Content-Type") == "" {
+		o := Options{View: w.view, Pump: pump, Limits: l.WithDefaults()}
+		opened := false
+		err := Serve(rw, r, transports.Client{User: "ada"}, o, func(*transports.Stream) { opened = true }, func(err error) { w.ended <- err })
+		if err != nil && rw.Header().Get("Content-Type") == "" {
 			http.Error(rw, err.Error(), http.StatusTeapot)
 		}
-		w.ended <- err
+		if !opened {
+			w.ended <- err
+		}
 	}))
 	t.Cleanup(server.Close)
 	w.url = server.URL

@@ -70,9 +70,6 @@ func NewWorld(t testing.TB, front Front, s Settings) *World {
 	w := &World{T: t, log: &inbox.MemoryLog{}, revocations: newBucket(), limits: s.Limits}
 	// Small flushes, so that what comes at once is cut into several.
 	w.limits.FlushEntries = limit
-	if w.limits.Gather == 0 {
-		w.limits.Gather = time.Millisecond
-	}
 	for range max(s.Nodes, 1) {
 		w.addresses = append(w.addresses, FreeAddress(t))
 	}

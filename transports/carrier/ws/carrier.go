@@ -85,13 +85,13 @@ type Carrier struct {
 }
 
 // Sizes of a connection's buffers, in bytes. Small ones, as most connections are
-// silent most of the time: longer frames are written from where they are.
+// silent most of the time. Text is written from where it is, by the Conn; melody
+// writes control frames only.
 const (
 	readBuffer  = 512
-	writeBuffer = 4096
-	// messageBuffer holds the frame in flight and the close after it; melody drops
-	// what does not fit.
-	messageBuffer = 2
+	writeBuffer = 256
+	// messageBuffer holds the close; melody drops what does not fit.
+	messageBuffer = 1
 )
 
 // New returns a Carrier; the error is for an origin that is none.
@@ -114,7 +114,6 @@ func New(o Options) (*Carrier, error) {
 	c.m.HandleConnect(connected)
 	c.m.HandleMessage(received)
 	c.m.HandleMessageBinary(func(s *melody.Session, _ []byte) { connOf(s).Close(CodeBinary, "text frames only") })
-	c.m.HandleSentMessage(func(s *melody.Session, _ []byte) { connOf(s).left() })
 	c.m.HandleError(failed)
 	return c, nil
 }
@@ -128,7 +127,7 @@ func (c *Carrier) Serve(w http.ResponseWriter, r *http.Request, begin func(*Conn
 	if c.closed.Load() {
 		return &HandshakeError{Status: http.StatusServiceUnavailable, Reason: "the node is going down"}
 	}
-	conn := &Conn{o: &c.o, begin: begin, sent: make(chan struct{}, 1), opened: make(chan error, 1)}
+	conn := &Conn{o: &c.o, begin: begin, opened: make(chan error, 1)}
 	opened, u, keys := conn.opened, &upgrade{w, conn}, map[string]any{connKey: conn}
 	// Reads until the client is gone, Close was called or the client was silent
 	// for too long, and ends after the conversation's Gone. An idle connection

@@ -1,10 +1,10 @@
 package ws
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -29,8 +29,6 @@ type Conn struct {
 	socket  *socket
 	talk    Conversation
 
-	sending sync.Mutex    // held while a frame is in flight
-	sent    chan struct{} // a slot: the frame in flight has left
 	closing atomic.Bool
 
 	// Of the handshake; nil afterwards.
@@ -39,33 +37,73 @@ type Conn struct {
 	refused *HandshakeError
 }
 
-// Send writes one text frame after those before it, and returns when it has
-// left. After the write timeout the connection is over, and the error says so; it
-// wraps ErrClosed in every case. The frame must not be changed before Send
-// returns, nor after an error.
-func (c *Conn) Send(frame []byte) error {
-	c.sending.Lock()
-	defer c.sending.Unlock()
+// headroom is how much of a frame is before its text, at most.
+const headroom = 10
+
+// Headroom is how many bytes a frame given to Try has before its text: they are
+// the carrier's to write in.
+func (c *Conn) Headroom() int { return headroom }
+
+// Try writes one text frame after those before it, as far as the client's side
+// takes it at once. done is false when something is left: then Settle comes next,
+// and the frame must not be changed before it has returned. An error wraps
+// ErrClosed: the connection is over. Try and Settle are for one goroutine at a
+// time.
+func (c *Conn) Try(frame []byte) (done bool, err error) {
+	if c.closing.Load() {
+		return false, ErrClosed
+	}
+	done, err = c.socket.wire.Try(head(frame))
+	if err != nil {
+		return false, c.socket.broken(err)
+	}
+	return done, nil
+}
+
+// Settle waits until what Try left has gone. After the write timeout the
+// connection is over, and the error says so; it wraps ErrClosed.
+func (c *Conn) Settle() error {
+	if err := c.socket.wire.Settle(); err != nil {
+		return c.socket.broken(err)
+	}
+	return nil
+}
+
+// Send is Try and Settle for a text alone. It may be called by many goroutines at
+// once.
+func (c *Conn) Send(text []byte) error {
 	if c.closing.Load() {
 		return ErrClosed
 	}
-	if err := c.session.Write(frame); err != nil {
-		return c.socket.why()
+	frame := append(make([]byte, headroom, headroom+len(text)), text...)
+	if _, err := c.socket.wire.Write(head(frame)); err != nil {
+		return c.socket.broken(err)
 	}
-	select {
-	case <-c.sent:
-		return nil
-	case <-c.socket.over:
-		return c.socket.why()
-	}
+	return nil
 }
 
-// left is called by melody's writer.
-func (c *Conn) left() {
-	select {
-	case c.sent <- struct{}{}:
+// textFrame is the first byte of a text message in one frame (RFC 6455, 5.2).
+const textFrame = 0x81
+
+// head writes the frame's head right before its text, and returns the frame from
+// there on.
+func head(frame []byte) []byte {
+	n := len(frame) - headroom
+	switch {
+	case n < 126:
+		frame = frame[headroom-2:]
+		frame[1] = byte(n)
+	case n <= 0xffff:
+		frame = frame[headroom-4:]
+		frame[1] = 126
+		binary.BigEndian.PutUint16(frame[2:], uint16(n))
 	default:
+		frame = frame[headroom-10:]
+		frame[1] = 127
+		binary.BigEndian.PutUint64(frame[2:], uint64(n))
 	}
+	frame[0] = textFrame
+	return frame
 }
 
 // Close sends a close frame behind the frame in flight and ends the connection:

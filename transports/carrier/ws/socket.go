@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"tocsin/transports"
 )
 
 const (
@@ -24,8 +26,8 @@ const (
 // takes the close frame from it.
 type socket struct {
 	net.Conn
+	wire   *transports.Wire
 	linger time.Duration
-	over   chan struct{} // closed when nothing can be written any more
 
 	mu    sync.Mutex
 	ended bool
@@ -36,7 +38,7 @@ func newSocket(raw net.Conn, o *Options) *socket {
 	if t := tcpOf(raw); t != nil {
 		_ = t.SetWriteBuffer(sendBuffer)
 	}
-	return &socket{Conn: raw, linger: o.Linger, over: make(chan struct{})}
+	return &socket{Conn: raw, wire: transports.NewWire(raw, o.WriteTimeout), linger: o.Linger}
 }
 
 // The upgrader's library itself closes after a message that is too long, with
@@ -47,18 +49,28 @@ var (
 	closesTooLarge = []byte{0x88, 2, CodeTooLarge >> 8, CodeTooLarge & 0xff}
 )
 
+// Write implements net.Conn, for control frames, each in one call.
 func (s *socket) Write(p []byte) (int, error) {
 	if bytes.Equal(p, closesTooBig) {
 		p = closesTooLarge
 	}
-	n, err := s.Conn.Write(p)
+	n, err := s.wire.Write(p)
 	if err != nil {
-		// The client got a part of the frame, so nothing can follow.
-		s.fail(err)
-		_ = s.Close()
+		_ = s.broken(err)
 	}
 	return n, err
 }
+
+// broken ends the connection after an error of writing, and says why: the client
+// may have got a part of a frame, so nothing can follow.
+func (s *socket) broken(err error) error {
+	s.fail(err)
+	_ = s.Close()
+	return s.why()
+}
+
+// SetWriteDeadline implements net.Conn: each frame has one of its own.
+func (s *socket) SetWriteDeadline(time.Time) error { return nil }
 
 func (s *socket) fail(err error) {
 	s.mu.Lock()
@@ -77,7 +89,6 @@ func (s *socket) Close() error {
 		return nil
 	}
 	s.ended = true
-	close(s.over)
 	if s.err != nil {
 		s.reset()
 		return nil
