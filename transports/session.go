@@ -29,7 +29,7 @@ type Session struct {
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
 	// Reached, unless nil, hears what a flush has delivered once it has succeeded,
-	// from the session's goroutine. It must not wait. Once leaves it to its caller,
+	// one call at a time. It must not wait. Once and a Held leave it to their caller,
 	// who knows when the answer is written.
 	Reached func(inbox.Reach)
 }

@@ -55,8 +55,7 @@ func (e *Engine) keepTime(ctx context.Context) {
 			wait = max(next.Sub(e.o.Now()), 0)
 		}
 		if len(subjects) > 0 {
-			// Who lost a race is still due, and nobody rings for him.
-			wait = min(max(wait, leastPause), workerPause)
+			wait = leastPause // what is done may be due again before what is next now
 		}
 		if err := e.meet(ctx, subjects); err != nil && ctx.Err() == nil {
 			e.o.Logger.Warn("what is due waits", "alarms", len(subjects), "error", err)

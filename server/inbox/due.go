@@ -81,7 +81,7 @@ func dueAt(e *Entry) int64 {
 // Due lists up to limit subjects whose newest entry says that the worker must
 // look at them by now, the earliest first, and when the next one after those is
 // due; zero for never. The channel of DueC has something when that may have
-// changed. One worker at a time should ask.
+// changed to an earlier time. One worker at a time should ask.
 func (v *View) Due(now time.Time, limit int) (subjects []string, next time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -110,24 +110,25 @@ func (v *View) Due(now time.Time, limit int) (subjects []string, next time.Time)
 	return subjects, next
 }
 
-// DueC has one slot, filled when something else has become due first.
+// DueC has one slot, filled when something has become due earlier than what was
+// due first.
 func (v *View) DueC() <-chan struct{} { return v.due }
 
-// ringDue tells the worker when another line is due first than when it was rung
-// last: also a later one, for it may have asked before that line came and found
-// nothing behind the one it was at.
+// ringDue tells the worker when an entry is due before everything else.
 func (v *View) ringDue(s *state) {
 	d, ok := s.due.first()
 	if !ok {
-		v.rungDue = 0
+		v.rungDue = 0 // the worker sleeps for long
 		return
 	}
 	if d.at == v.rungDue {
 		return
 	}
-	v.rungDue = d.at
-	select {
-	case v.due <- struct{}{}:
-	default:
+	earlier := v.rungDue == 0 || d.at < v.rungDue
+	if v.rungDue = d.at; earlier {
+		select {
+		case v.due <- struct{}{}:
+		default:
+		}
 	}
 }
