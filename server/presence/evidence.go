@@ -293,7 +293,7 @@ func (e *Evidence) Reached(ctx context.Context, entry inbox.Entry) (bool, error)
 		return false, err
 	}
 	reached := false
-	e.picture.each(func(s *sighting) { reached = reached || q.reads(s.groups) && s.has(q.target) })
+	e.picture.each(func(s *sighting) { reached = reached || s.has(q.target) && q.reads(s.groups) })
 	return reached, nil
 }
 
@@ -303,7 +303,7 @@ func (r *Registry) reached(q *question) bool {
 	defer r.mu.Unlock()
 	return slices.ContainsFunc(r.sessions, func(s *Session) bool {
 		at, b := s.position.load()
-		return b != nil && q.reads(b.groups) && stretch{b.from, b.snapshot, at}.has(q.target)
+		return b != nil && stretch{b.from, b.snapshot, at}.has(q.target) && q.reads(b.groups)
 	})
 }
 

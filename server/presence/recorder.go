@@ -38,6 +38,7 @@ type Recorder struct {
 	packer  packer
 	key     time.Time // when everything was last stated again
 	keyed   bool      // what was stated before key is still to be stated
+	begun   bool      // the feed knows that recording has begun
 	pending []byte    // that the feed did not take
 	failing bool
 }
@@ -56,6 +57,7 @@ func NewRecorder(r *Registry, feed Feed, logger *slog.Logger) *Recorder {
 // Run records until the context ends, and then once more, so that what ended with
 // the node is told. One goroutine calls it.
 func (c *Recorder) Run(ctx context.Context) {
+	c.checkpoint(ctx) // so that evidence begins here, though nobody is there yet
 	tick := time.NewTicker(checkpoint)
 	defer tick.Stop()
 	for {
@@ -76,7 +78,7 @@ func (c *Recorder) Run(ctx context.Context) {
 func (c *Recorder) checkpoint(ctx context.Context) {
 	if c.pending == nil {
 		f := c.take()
-		if f.empty() {
+		if f.empty() && c.begun {
 			return
 		}
 		var err error
@@ -92,7 +94,7 @@ func (c *Recorder) checkpoint(ctx context.Context) {
 		c.failing = true
 		return
 	}
-	c.pending, c.failing = nil, false
+	c.pending, c.failing, c.begun = nil, false, true
 }
 
 // take notes what has become of the sessions since it was last called.

@@ -140,18 +140,38 @@ type Sighting struct {
 }
 
 // Seen lists the user's sessions of the last minutes on all nodes, the newest
-// first.
+// first. Of this node it has those that are open now, as they are.
 func (e *Evidence) Seen(ctx context.Context, user string) ([]Sighting, error) {
 	if err := e.picture.refresh(ctx); err != nil {
 		return nil, err
 	}
-	var all []Sighting
+	all := e.o.Registry.sightings(user)
 	e.picture.each(func(s *sighting) {
 		if s.user == user {
 			ended := s.ended || time.Since(s.seen) > lead
+			if s.key.run == e.o.Registry.o.Run && !ended {
+				return
+			}
 			all = append(all, Sighting{s.key.String(), s.transport, s.node, s.since, s.groups, s.at, ended, s.seen})
 		}
 	})
 	slices.SortFunc(all, func(a, b Sighting) int { return cmp.Or(b.Since.Compare(a.Since), cmp.Compare(a.Session, b.Session)) })
 	return all, nil
+}
+
+// sightings are the user's sessions at this node.
+func (r *Registry) sightings(user string) (all []Sighting) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.sessions {
+		if s.c.user != user {
+			continue
+		}
+		one := Sighting{Session: r.name(s.id), Transport: s.c.transport, Node: r.o.Node, Since: s.since, Seen: r.o.Now()}
+		if at, b := s.position.load(); b != nil {
+			one.Position, one.Groups = at, b.groups
+		}
+		all = append(all, one)
+	}
+	return all
 }
