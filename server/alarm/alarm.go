@@ -37,6 +37,9 @@ type Alarm struct {
 	// Comments is how many comments the occurrence has; the texts are in its
 	// history.
 	Comments uint64 `json:"comments,omitempty"`
+	// Superseded: a newer occurrence has taken the place of this one, which is
+	// shown as it was last. Only Get says so, no entry.
+	Superseded bool `json:"superseded,omitempty"`
 }
 
 // Status words of a Result, and of the entry that the event made.

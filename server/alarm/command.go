@@ -128,6 +128,9 @@ func (e *Engine) do(ctx context.Context, c Command) (after Alarm, seq uint64, er
 		return after, 0, err
 	}
 	p, err := e.fromView(ctx, subject)
+	if err == nil && addressed(&p, tag, c.Rev) != nil {
+		p, err = e.fromLeader(ctx, subject) // who sent it may come from a faster node
+	}
 	if err != nil {
 		return after, 0, err
 	}
@@ -141,6 +144,9 @@ func (e *Engine) do(ctx context.Context, c Command) (after Alarm, seq uint64, er
 			after = p.body.Alarm
 			return e.unchanged(p, next.status, next.now), nil
 		}
+		if err := e.settle(ctx, p, &next); err != nil {
+			return inbox.Entry{}, err
+		}
 		next.alarm.Rev++
 		after = next.alarm
 		return e.next(p, &next), nil
@@ -149,38 +155,38 @@ func (e *Engine) do(ctx context.Context, c Command) (after Alarm, seq uint64, er
 }
 
 // apply makes the change what the command says; false: it is so already.
-func (n *change) apply(c *Command) (changed bool) {
-	a := &n.alarm
-	switch c.Op {
+func (c *change) apply(do *Command) (changed bool) {
+	a := &c.alarm
+	switch do.Op {
 	case Acknowledge:
-		n.typ, n.status = TypeAcked, StatusAcked
+		c.typ, c.status = TypeAcked, StatusAcked
 		if changed = !a.Acked; changed {
-			a.Acked, a.AckedBy, a.AckedAt, a.AckNote = true, &c.User, &n.now, c.Note
+			a.Acked, a.AckedBy, a.AckedAt, a.AckNote = true, &do.User, &c.now, do.Note
 			a.Earlier = 0
-			n.timing.watch = 0
+			c.timing.watch = 0
 		}
 	case Unacknowledge:
-		n.typ, n.status = TypeUnacked, StatusUnacked
+		c.typ, c.status = TypeUnacked, StatusUnacked
 		if changed = a.Acked; changed {
 			a.unack()
 		}
 	case Clear:
-		n.typ, n.status = TypeCleared, StatusCleared
+		c.typ, c.status = TypeCleared, StatusCleared
 		if changed = a.Active; changed {
-			a.Active, a.ClearedAt, a.ClearReason = false, &n.now, clearForced
-			n.timing.expire = 0
+			a.Active, a.ClearedAt, a.ClearReason = false, &c.now, clearForced
+			c.timing.expire = 0
 		}
 	case Shelve:
-		n.typ, n.status = TypeShelved, StatusShelved
+		c.typ, c.status = TypeShelved, StatusShelved
 		changed = true
-		a.ShelvedUntil, a.ShelvedBy = &c.Until, c.User
+		a.ShelvedUntil, a.ShelvedBy = &do.Until, do.User
 	case Unshelve:
-		n.typ, n.status = TypeUpdated, StatusUnshelved
+		c.typ, c.status = TypeUpdated, StatusUnshelved
 		if changed = a.ShelvedUntil != nil; changed {
 			a.ShelvedUntil, a.ShelvedBy = nil, ""
 		}
 	case Comment:
-		n.typ, n.status = TypeCommented, StatusCommented
+		c.typ, c.status = TypeCommented, StatusCommented
 		changed = true
 		a.Comments++
 	}
@@ -188,24 +194,6 @@ func (n *change) apply(c *Command) (changed bool) {
 }
 
 func (a *Alarm) unack() { a.Acked, a.AckedBy, a.AckedAt, a.AckNote = false, nil, nil, "" }
-
-// Get returns an alarm that the user may see: the present occurrence, or a
-// former one as the log has it last. Errors: ErrNotFound, those of the log.
-func (e *Engine) Get(ctx context.Context, user string, groups []string, id string) (Alarm, error) {
-	e.o.View.CatchUp(ctx)
-	subject, tag, err := e.visible(user, groups, id)
-	if err != nil {
-		return Alarm{}, err
-	}
-	p, err := e.fromView(ctx, subject)
-	if err != nil {
-		return Alarm{}, err
-	}
-	if !p.has() || p.entry.Tag != tag {
-		return Alarm{}, ErrNotFound
-	}
-	return p.body.Alarm, nil
-}
 
 // visible splits the id of an alarm in the user's inbox. What he may not see is
 // not there.
@@ -224,8 +212,7 @@ func addressed(p *present, tag string, rev uint64) error {
 	case !p.has():
 		return ErrNotFound
 	case p.entry.Tag != tag:
-		n, _, _ := strings.Cut(tag, ".")
-		if occurrence, err := strconv.ParseUint(n, 10, 64); err == nil && occurrence > 0 && occurrence < p.body.Alarm.Occurrence {
+		if p.former(tag) {
 			return &ConflictError{Err: ErrSuperseded, Present: p.body.Alarm}
 		}
 		return ErrNotFound
@@ -233,4 +220,12 @@ func addressed(p *present, tag string, rev uint64) error {
 		return &ConflictError{Err: ErrChanged, Present: p.body.Alarm}
 	}
 	return nil
+}
+
+// former says whether the tag is that of an earlier occurrence, as far as its
+// number tells.
+func (p *present) former(tag string) bool {
+	n, _, _ := strings.Cut(tag, ".")
+	occurrence, err := strconv.ParseUint(n, 10, 64)
+	return err == nil && occurrence > 0 && occurrence < p.body.Alarm.Occurrence
 }

@@ -172,6 +172,7 @@ func raise(a *Alarm, p *present, ev *Event, severity inbox.Severity, t, now time
 		Kind: KindStateful, Active: true, Count: 1,
 		RaisedAt: t, LastRaised: t, ReceivedAt: now,
 		Earlier:      former.Earlier,
+		Chattering:   former.Chattering,
 		ShelvedUntil: former.ShelvedUntil, ShelvedBy: former.ShelvedBy, // until its time is over
 		Message: cut(ev.Message, MaxMessageBytes), Attrs: a.Attrs,
 	}

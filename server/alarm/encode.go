@@ -85,14 +85,14 @@ func (b *text) head(typ string, now time.Time, by string) {
 }
 
 // encode writes an entry's body. The alarm comes last: see Text.
-func (c *change) encode() []byte {
-	b := make(text, 0, 640+len(c.alarm.Message)+len(c.note))
-	b.head(c.typ, c.now, c.by)
-	if c.note != "" {
-		b.string("note", c.note)
+func (n *change) encode() []byte {
+	b := make(text, 0, 640+len(n.alarm.Message)+len(n.note))
+	b.head(n.typ, n.now, n.by)
+	if n.note != "" {
+		b.string("note", n.note)
 	}
 	b.key("alarm")
-	return append(c.alarm.AppendJSON(b), '}')
+	return append(n.alarm.AppendJSON(b), '}')
 }
 
 // Text cuts the alarm's own JSON object out of the body of an alarm's entry. It
@@ -159,6 +159,9 @@ func (a *Alarm) AppendJSON(to []byte) []byte {
 	}
 	if a.Comments > 0 {
 		b.number("comments", a.Comments)
+	}
+	if a.Superseded {
+		b.bool("superseded", true)
 	}
 	b.string("message", a.Message)
 	b.key("attrs")

@@ -45,6 +45,8 @@ type Options struct {
 	Undelivered func(ctx context.Context, a Alarm, e inbox.Entry) error
 	// UndeliveredAfter is how long a critical alarm may reach nobody; 0 is 15 s.
 	UndeliveredAfter time.Duration
+	// Retention is how long the log keeps what is over; its zero value is for ever.
+	Retention Retention
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Logger; nil is silent.
@@ -147,6 +149,15 @@ type change struct {
 // change begins one that leaves everything as it is.
 func (e *Engine) change(p *present, typ, status, by string) change {
 	return change{alarm: p.body.Alarm, timing: p.timing, to: p.entry.Audience, typ: typ, status: status, by: by, now: e.now()}
+}
+
+// settle takes an open alarm to where its device's alarms go now, so that what
+// happens to it before the worker has moved it moves it too.
+func (e *Engine) settle(ctx context.Context, p *present, c *change) (err error) {
+	if p.entry.Open() || c.alarm.Active || !c.alarm.Acked {
+		c.alarm.Groups, c.to, err = e.home(ctx, c.alarm.Device)
+	}
+	return err
 }
 
 // next makes the entry of the change.

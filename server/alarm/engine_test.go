@@ -1,74 +1,18 @@
 package alarm_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"tocsin/server/alarm"
-	"tocsin/server/directory"
 	"tocsin/server/inbox"
 	"tocsin/server/inbox/inboxtest"
 	"tocsin/server/internal/streamtest"
 )
-
-// A node is an engine with what it works on, on a log in memory.
-type node struct {
-	t      testing.TB
-	log    inbox.Log
-	view   *inbox.View
-	dir    *directory.Directory
-	engine *alarm.Engine
-	now    time.Time
-}
-
-var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-
-func newNode(t testing.TB, log inbox.Log, trust bool) *node {
-	t.Helper()
-	epoch, err := inbox.BeginEpoch(t.Context(), log, noon)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &node{t: t, log: log, now: noon}
-	n.view, _ = inboxtest.StartView(t, log, inbox.ViewOptions{Unassigned: []string{"unassigned"}})
-	n.dir = directory.New(directory.Options{Log: log, View: n.view, Epoch: epoch})
-	n.engine = alarm.New(alarm.Options{Log: log, View: n.view, Router: n.dir, Epoch: epoch,
-		Unassigned: []string{"unassigned"}, TrustDeviceTime: trust, Now: func() time.Time { return n.now }})
-	return n
-}
-
-func (n *node) publish(events ...alarm.Event) []alarm.Result {
-	n.t.Helper()
-	results := n.engine.Publish(n.t.Context(), "tests", events)
-	var last uint64
-	for _, r := range results {
-		last = max(last, r.Seq)
-	}
-	inboxtest.Reach(n.t, n.view, last)
-	return results
-}
-
-func (n *node) one(e alarm.Event) alarm.Result {
-	n.t.Helper()
-	return n.publish(e)[0]
-}
-
-// get reads an alarm as one who sees everything.
-func (n *node) get(id string) alarm.Alarm {
-	n.t.Helper()
-	a, err := n.engine.Get(n.t.Context(), "chief", []string{"*"}, id)
-	if err != nil {
-		n.t.Fatalf("get %q: %v", id, err)
-	}
-	return a
-}
 
 func raise(severity string) alarm.Event {
 	return alarm.Event{Device: "d", Type: "t", Severity: severity}
@@ -116,19 +60,6 @@ func TestLifeCycle(t *testing.T) {
 	}
 }
 
-func TestClearOfWhatWasNeverRaised(t *testing.T) {
-	n := newNode(t, &inbox.MemoryLog{}, false)
-	r := n.one(cleared())
-	if wantStatus(t, "the clear", r, "orphan"); r.ID != "" || r.Rev != 0 || r.Seq == 0 {
-		t.Errorf("%+v", r)
-	}
-	wantStatus(t, "a second one", n.one(cleared()), "orphan")
-	up := n.one(raise("major"))
-	if a := n.get(up.ID); a.Occurrence != 1 || a.Rev != 1 {
-		t.Errorf("the first raise after it: %+v", a)
-	}
-}
-
 func TestSeverity(t *testing.T) {
 	n := newNode(t, &inbox.MemoryLog{}, false)
 	r := n.one(raise("minor"))
@@ -152,44 +83,6 @@ func TestSeverity(t *testing.T) {
 		t.Errorf("an unknown word: %+v", a)
 	}
 	wantStatus(t, "severity cleared means the state", n.one(alarm.Event{Device: "d", Type: "odd", Severity: "cleared"}), "cleared")
-}
-
-func TestLate(t *testing.T) {
-	n := newNode(t, &inbox.MemoryLog{}, true)
-	at := func(e alarm.Event, s int) alarm.Event {
-		e.Time = noon.Add(time.Duration(s) * time.Second)
-		return e
-	}
-	r := n.one(at(raise("major"), 10))
-	n.one(at(raise("major"), 20))
-	wantStatus(t, "a clear from before the last raise", n.one(at(cleared(), 15)), "late")
-	wantStatus(t, "a clear at the last raise", n.one(at(cleared(), 20)), "cleared")
-	before := n.get(r.ID)
-	wantStatus(t, "a raise from before the clear", n.one(at(raise("critical"), 19)), "late")
-	if after := n.get(r.ID); !reflect.DeepEqual(before, after) {
-		t.Errorf("a late raise changed the alarm: %+v, before %+v", after, before)
-	}
-	wantStatus(t, "a raise at the clear", n.one(at(raise("major"), 20)), "raised")
-}
-
-func TestDeviceTimeFarOffGivesWay(t *testing.T) {
-	for _, off := range []time.Duration{5*time.Minute + time.Millisecond, -7*24*time.Hour - time.Millisecond} {
-		n := newNode(t, &inbox.MemoryLog{}, false)
-		e := raise("major")
-		e.Time = noon.Add(off)
-		a := n.get(n.one(e).ID)
-		if !a.RaisedAt.Equal(noon) || a.Attrs["device_time"] != e.Time.Format(time.RFC3339Nano) {
-			t.Errorf("%v off: raised at %v, attributes %v", off, a.RaisedAt, a.Attrs)
-		}
-	}
-	for _, off := range []time.Duration{5 * time.Minute, -7 * 24 * time.Hour} {
-		n := newNode(t, &inbox.MemoryLog{}, false)
-		e := raise("major")
-		e.Time = noon.Add(off)
-		if a := n.get(n.one(e).ID); !a.RaisedAt.Equal(e.Time) || a.Attrs["device_time"] != "" {
-			t.Errorf("%v off: raised at %v, attributes %v", off, a.RaisedAt, a.Attrs)
-		}
-	}
 }
 
 func TestMomentaryIsStoredCleared(t *testing.T) {
@@ -244,125 +137,6 @@ func TestBadEventsSpoilNoOthers(t *testing.T) {
 	var field *alarm.FieldError
 	if !errors.As(results[1].Err, &field) || field.Field != "device" || !strings.Contains(field.Detail, "64") {
 		t.Errorf("the bad one: %+v", results[1])
-	}
-}
-
-func TestAcknowledge(t *testing.T) {
-	n := newNode(t, &inbox.MemoryLog{}, false)
-	one := n.one(raise("major"))
-	n.one(cleared())
-	two := n.one(raise("major"))
-	ack := func(user, id string, rev uint64) (alarm.Alarm, error) {
-		return n.engine.Do(t.Context(), alarm.Command{Op: alarm.Acknowledge, User: user, Groups: []string{"unassigned"}, ID: id, Rev: rev, Note: "by " + user})
-	}
-	var conflict *alarm.ConflictError
-	if _, err := ack("ann", one.ID, 0); !errors.Is(err, alarm.ErrSuperseded) || !errors.As(err, &conflict) || conflict.Present.ID != two.ID {
-		t.Errorf("a former occurrence: %v", err)
-	}
-	if _, err := ack("ann", two.ID, two.Rev+1); !errors.Is(err, alarm.ErrChanged) {
-		t.Errorf("another revision: %v", err)
-	}
-	a, err := ack("ann", two.ID, two.Rev)
-	if err != nil || !a.Acked || *a.AckedBy != "ann" || a.AckNote != "by ann" || a.Earlier != 0 || a.Rev != two.Rev+1 {
-		t.Errorf("the first: %+v, %v", a, err)
-	}
-	b, err := ack("ben", two.ID, 0)
-	if err != nil || *b.AckedBy != "ann" || b.Rev != a.Rev {
-		t.Errorf("the second: %+v, %v", b, err)
-	}
-	for _, id := range []string{"", "x", "no.such._.1.0", two.ID + "0", "all.x"} {
-		if _, err := ack("ann", id, 0); !errors.Is(err, alarm.ErrNotFound) {
-			t.Errorf("acknowledging %q: %v", id, err)
-		}
-	}
-	if _, err := n.engine.Do(t.Context(), alarm.Command{Op: alarm.Acknowledge, User: "eve", ID: two.ID}); !errors.Is(err, alarm.ErrNotFound) {
-		t.Errorf("by one who does not see it: %v", err)
-	}
-}
-
-func TestRacingWritersLoseNothing(t *testing.T) {
-	log := &inbox.MemoryLog{}
-	nodes := []*node{newNode(t, log, false)}
-	nodes = append(nodes, newNode(t, log, false))
-	const writers, rounds = 8, 50
-	var all sync.WaitGroup
-	for w := range writers {
-		all.Go(func() {
-			for i := range rounds {
-				e := raise("major")
-				if (w+i)%3 == 0 {
-					e = cleared()
-				}
-				e.ID = fmt.Sprint(w, "-", i)
-				if r := nodes[w%2].engine.Publish(t.Context(), "p", []alarm.Event{e})[0]; r.Err != nil {
-					t.Errorf("writer %d: %v", w, r.Err)
-				}
-			}
-		})
-	}
-	all.Wait()
-	rev, events := uint64(0), 0
-	_ = log.Scan(t.Context(), inbox.Scan{}, func(m inbox.Message) error {
-		if _, _, _, ok := inbox.ParseAlarmSubject(m.Subject); !ok {
-			return nil
-		}
-		e, err := inbox.Decode(m)
-		if err != nil {
-			return err
-		}
-		events++
-		if want := rev + 1; e.Status == alarm.StatusOrphan {
-			if e.Rev != rev {
-				t.Errorf("entry %d: an orphan at revision %d after %d", m.Seq, e.Rev, rev)
-			}
-		} else if e.Rev != want {
-			t.Errorf("entry %d: revision %d, want %d", m.Seq, e.Rev, want)
-		}
-		rev = e.Rev
-		return nil
-	})
-	if events != writers*rounds {
-		t.Errorf("%d entries for %d events", events, writers*rounds)
-	}
-}
-
-func TestAlarmsFollowTheirDevice(t *testing.T) {
-	n := newNode(t, &inbox.MemoryLog{}, false)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var worker sync.WaitGroup
-	worker.Go(func() { n.engine.Work(ctx) })
-	defer worker.Wait()
-	defer cancel()
-	r := n.one(raise("major"))
-	ann := inboxtest.Open(t, n.view, "ann", inbox.Start{}, "unassigned")
-	ben := inboxtest.Open(t, n.view, "ben", inbox.Start{}, "fleet")
-	inboxtest.Drain(t, ann, 10)
-	inboxtest.Drain(t, ben, 10)
-	if err := n.dir.PutDevice(t.Context(), "d", []string{"fleet"}); err != nil {
-		t.Fatal(err)
-	}
-	wait, stop := context.WithTimeout(t.Context(), 10*time.Second)
-	defer stop()
-	b, err := ann.Next(wait, 10)
-	if err != nil || len(b.Items) != 1 || !strings.Contains(string(b.Items[0].AppendJSON(nil)), `"type":"alarm.removed"`) {
-		t.Fatalf("who had it: %+v, %v", b, err)
-	}
-	b, err = ben.Next(wait, 10)
-	if err != nil || len(b.Items) != 1 || !strings.Contains(string(b.Items[0].AppendJSON(nil)), `"type":"alarm.updated"`) {
-		t.Fatalf("who has it now: %+v, %v", b, err)
-	}
-	if _, err := n.engine.Get(t.Context(), "ann", []string{"unassigned"}, r.ID); !errors.Is(err, alarm.ErrNotFound) {
-		t.Errorf("who had it still sees it: %v", err)
-	}
-	if a, err := n.engine.Get(t.Context(), "ben", []string{"fleet"}, r.ID); err != nil || a.Groups[0] != "fleet" || a.Rev != 2 {
-		t.Errorf("who has it now: %+v, %v", a, err)
-	}
-	if err := n.dir.DeleteDevice(t.Context(), "d"); err != nil {
-		t.Fatal(err)
-	}
-	if b, err = ann.Next(wait, 10); err != nil || len(b.Items) != 1 {
-		t.Errorf("a device that the directory forgets: %+v, %v", b, err)
 	}
 }
 

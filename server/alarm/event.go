@@ -62,6 +62,16 @@ type Event struct {
 // ParseEvent reads one JSON object. Unknown fields are ignored. The error is
 // ErrMalformed or a FieldError.
 func ParseEvent(text []byte) (Event, error) {
+	e, err := ReadEvent(text)
+	if err != nil {
+		return e, err
+	}
+	return e, e.Check()
+}
+
+// ReadEvent is ParseEvent for a door that completes the event before it is
+// checked: what is missing or out of bounds is no error yet.
+func ReadEvent(text []byte) (Event, error) {
 	var e Event
 	if len(text) > MaxEventBytes {
 		return e, inbox.Fieldf("event", "at most %d bytes, not %d", MaxEventBytes, len(text))
@@ -75,7 +85,7 @@ func ParseEvent(text []byte) (Event, error) {
 	if err := json.Unmarshal(text, &e); err != nil {
 		return e, explain(err)
 	}
-	return e, e.Check()
+	return e, nil
 }
 
 // explain turns what encoding/json says into the field and what it wants.
@@ -103,7 +113,7 @@ func (e *Event) Check() error {
 	if err := inbox.CheckText("device", e.Device, 1, inbox.MaxDeviceChars); err != nil {
 		return err
 	}
-	if err := checkType(e.Type); err != nil {
+	if err := CheckType(e.Type); err != nil {
 		return err
 	}
 	if err := inbox.CheckText("qualifier", e.Qualifier, 0, MaxQualifierChars); err != nil {
@@ -131,7 +141,8 @@ func (e *Event) Check() error {
 	return checkAttrs(e.Attrs)
 }
 
-func checkType(s string) error {
+// CheckType says whether s may be the type of an alarm; the error is a FieldError.
+func CheckType(s string) error {
 	if s == "" || len(s) > MaxTypeBytes {
 		return inbox.Fieldf("type", "1 to %d characters, not %d", MaxTypeBytes, len(s))
 	}

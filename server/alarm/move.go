@@ -40,7 +40,7 @@ func (e *Engine) move(ctx context.Context, subjects []string) error {
 		switch {
 		case err != nil:
 			return inbox.Entry{}, err
-		case to == p.entry.Audience:
+		case to == p.entry.Audience && !e.o.View.Held(p.entry.Subject):
 			return inbox.Entry{}, errNothingDue
 		}
 		c := e.change(p, TypeUpdated, StatusMoved, byDirectory)

@@ -32,7 +32,7 @@ const byTimer = "timer"
 // until the context ends.
 func (e *Engine) Work(ctx context.Context) {
 	var tasks sync.WaitGroup
-	for _, task := range []func(context.Context){e.keepTime, e.moveMisrouted} {
+	for _, task := range []func(context.Context){e.keepTime, e.moveMisrouted, e.retain} {
 		tasks.Go(func() { task(ctx) }) // each ends with the context
 	}
 	tasks.Wait()
@@ -49,20 +49,25 @@ func (e *Engine) keepTime(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		subjects, next := e.o.View.Due(e.o.Now(), atOnce)
-		wait := time.Hour
-		if !next.IsZero() {
-			wait = max(next.Sub(e.o.Now()), 0)
-		}
-		if len(subjects) > 0 {
-			wait = leastPause // what is done may be due again before what is next now
-		}
-		if err := e.meet(ctx, subjects); err != nil && ctx.Err() == nil {
-			e.o.Logger.Warn("what is due waits", "alarms", len(subjects), "error", err)
-			wait = workerPause
-		}
-		timer.Reset(wait)
+		timer.Reset(e.meetDue(ctx))
 	}
+}
+
+// meetDue does what is due now, and says how long to wait then.
+func (e *Engine) meetDue(ctx context.Context) (wait time.Duration) {
+	subjects, next := e.o.View.Due(e.o.Now(), atOnce)
+	wait = time.Hour
+	if !next.IsZero() {
+		wait = max(next.Sub(e.o.Now()), 0)
+	}
+	if len(subjects) > 0 {
+		wait = leastPause // what is done may be due again before what is next now
+	}
+	if err := e.meet(ctx, subjects); err != nil && ctx.Err() == nil {
+		e.o.Logger.Warn("what is due waits", "alarms", len(subjects), "error", err)
+		wait = workerPause
+	}
+	return wait
 }
 
 // meet appends what the deadlines of these alarms ask for.
@@ -76,6 +81,9 @@ func (e *Engine) meet(ctx context.Context, subjects []string) error {
 			n := e.unchanged(p, c.status, c.now)
 			n.Private, n.Due = c.timing.encode(), c.timing.due(&c.alarm)
 			return n, nil
+		}
+		if err := e.settle(ctx, p, &c); err != nil {
+			return inbox.Entry{}, err
 		}
 		c.alarm.Rev++
 		return e.next(p, &c), nil
@@ -101,8 +109,13 @@ func (e *Engine) elapse(ctx context.Context, p *present) (c change, err error) {
 		if c.status = StatusFolded; over(t.calm) {
 			a.Chattering, t.calm = false, 0
 		}
-		if t.told += e.o.Fold.Milliseconds(); !e.o.TrustDeviceTime {
+		switch fold := e.o.Fold.Milliseconds(); {
+		case !e.o.TrustDeviceTime:
 			t.told = now
+		case t.fold != 0:
+			t.told += fold
+		default:
+			t.told = t.last + fold
 		}
 	}
 	if a.ShelvedUntil != nil && over(a.ShelvedUntil.UnixMilli()) {

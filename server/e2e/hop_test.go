@@ -69,7 +69,7 @@ func TestSixtyReadersHopBetweenFiveWays(t *testing.T) {
 	}
 	for _, through := range []string{"direct", "nginx"} {
 		t.Run(through, func(t *testing.T) {
-			s := newServer(t, "--device-time", "trust")
+			s := newServer(t, "--device-time", "trust", "--fold", "0")
 			s.want(s.request("POST", "/v1/directory", s.root(), directoryOf(stream.Lines), "Content-Type", "application/x-ndjson"), 200)
 			base := s.url()
 			if through == "nginx" {

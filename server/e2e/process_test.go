@@ -51,6 +51,7 @@ type server struct {
 	flags  []string
 	http   string // host:port, kept across restarts
 	ops    string
+	mqtt   string // only of the newest start
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -99,15 +100,15 @@ func (s *server) start() {
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	done, serving := make(chan struct{}), make(chan [2]string, 1)
+	done, serving := make(chan struct{}), make(chan [3]string, 1)
 	go func() { // ends with the process
 		defer close(done)
 		in := bufio.NewScanner(out)
 		for in.Scan() {
 			fmt.Fprintln(log, in.Text())
-			var line struct{ Msg, HTTP, Ops string }
+			var line struct{ Msg, HTTP, Ops, MQTT string }
 			if json.Unmarshal(in.Bytes(), &line) == nil && line.Msg == "serving" {
-				serving <- [2]string{line.HTTP, line.Ops}
+				serving <- [3]string{line.HTTP, line.Ops, line.MQTT}
 			}
 		}
 		cmd.Wait()
@@ -118,7 +119,7 @@ func (s *server) start() {
 	select {
 	case a := <-serving:
 		s.mu.Lock()
-		s.http, s.ops = a[0], a[1]
+		s.http, s.ops, s.mqtt = a[0], a[1], a[2]
 		s.mu.Unlock()
 	case <-done:
 		s.t.Fatalf("the server ended:\n%s", log)

@@ -50,7 +50,7 @@ func TestReplayGivesTheFigures(t *testing.T) {
 	for _, stream := range streamtest.Streams(t) {
 		t.Run(stream.Name, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t, "--device-time", "trust")
+			s := newServer(t, "--device-time", "trust", "--fold", "0")
 			for _, run := range []string{"first", "again"} {
 				got, err := replay(t.Context(), s, stream.Path)
 				if err != nil {
@@ -63,6 +63,14 @@ func TestReplayGivesTheFigures(t *testing.T) {
 			if all := everything(t, s); len(all) != told(wanted(stream)) {
 				t.Errorf("readers are shown %d entries, want %d", len(all), told(wanted(stream)))
 			}
+			// Folding changes what is told, never what is counted.
+			folds := newServer(t, "--device-time", "trust")
+			if got, err := replay(t.Context(), folds, stream.Path); err != nil || got != wanted(stream) {
+				t.Errorf("folding: got %+v, %v\nwant %+v", got, err, wanted(stream))
+			}
+			if all := everything(t, folds); len(all) > told(wanted(stream)) {
+				t.Errorf("folding, readers are shown %d entries, which is more than %d", len(all), told(wanted(stream)))
+			}
 		})
 	}
 }
@@ -72,7 +80,7 @@ func TestReplayGivesTheFigures(t *testing.T) {
 func TestReplayThroughKillsWithFortyReaders(t *testing.T) {
 	for _, stream := range streamtest.Streams(t) {
 		t.Run(stream.Name, func(t *testing.T) {
-			s := newServer(t, "--device-time", "trust")
+			s := newServer(t, "--device-time", "trust", "--fold", "0") // every entry is looked at
 			groups := groupsOf(stream)
 			ctx, cancel := context.WithCancel(t.Context())
 			var all sync.WaitGroup

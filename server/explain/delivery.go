@@ -22,6 +22,10 @@ func (i *inquiry) state() {
 	if a.ShelvedUntil != nil {
 		i.step(true, "shelved", "%s has shelved it until %s", a.ShelvedBy, clock(*a.ShelvedUntil))
 	}
+	severity, _ := inbox.ParseSeverity(a.Severity)
+	if f := i.o.View.CountsOf(i.Question.User, i.his).Flood; f.Since != 0 && (severity == inbox.Minor || severity == inbox.Warning) {
+		i.step(true, "flood", "since %s he gets more alarms than one can deal with: a %s one makes no sound", clock(time.UnixMilli(f.Since)), a.Severity)
+	}
 	if a.Acked && a.AckedBy != nil && a.AckedAt != nil {
 		i.step(true, "acknowledged", "by %s at %s", *a.AckedBy, clock(*a.AckedAt))
 	}

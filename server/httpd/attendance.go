@@ -19,15 +19,19 @@ func (a *attendance) end() {
 	}
 }
 
-// attended are the options of a conversation whose presence is noted. Its calls
-// come one after the other until the delivery has begun.
-func (s *Server) attended(a *attendance) *native.Options {
-	o := *s.conversations
+// attended are the options of a conversation whose presence is noted; those of
+// publishers are left as they are, who have no inbox. Its calls come one after the
+// other until the delivery has begun.
+func attended(shared *native.Options, a *attendance) *native.Options {
+	if shared.PublishOnly {
+		return shared
+	}
+	o := *shared
 	o.Join = func(id native.Identity, end func(error)) (leave func()) {
 		if a.connection == nil {
 			a.connection = a.registry.Connect(id.User, byWebSocket)
 		}
-		return s.conversations.Join(id, end)
+		return shared.Join(id, end)
 	}
 	o.Deliver = func(native.Identity) (reached func(inbox.Reach), done func()) {
 		session := a.connection.Subscribe()

@@ -80,7 +80,12 @@ func bodyDone(c echo.Context) {
 // readJSON reads a body that is one JSON object into v. An empty body is left
 // alone if it may be missing.
 func (s *Server) readJSON(c echo.Context, v any, optional bool) error {
-	body, err := s.readBody(c, maxBody)
+	return s.readLongJSON(c, v, maxBody, optional)
+}
+
+// readLongJSON is readJSON with a bound of its own, in bytes.
+func (s *Server) readLongJSON(c echo.Context, v any, limit int, optional bool) error {
+	body, err := s.readBody(c, limit)
 	if err != nil || optional && len(body) == 0 {
 		return err
 	}

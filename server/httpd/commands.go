@@ -2,10 +2,7 @@ package httpd
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -33,68 +30,6 @@ func (s *Server) postRead(c echo.Context, id auth.Identity) error {
 	}
 	b := counts.AppendJSON([]byte{'{'})
 	return write(c, http.StatusOK, typeJSON, append(b, '}', '\n'))
-}
-
-// getAlarm is GET /v1/alarms/:id.
-func (s *Server) getAlarm(c echo.Context, id auth.Identity) error {
-	name, err := param(c, "id")
-	if err != nil {
-		return err
-	}
-	a, err := s.o.Alarms.Get(c.Request().Context(), id.User, id.Groups, name)
-	if err != nil {
-		return err
-	}
-	return writeAlarm(c, &a)
-}
-
-// postAck is POST /v1/alarms/:id/ack.
-func (s *Server) postAck(c echo.Context, id auth.Identity) error {
-	name, err := param(c, "id")
-	if err != nil {
-		return err
-	}
-	var body struct {
-		Note string `json:"note"`
-	}
-	if err := s.readJSON(c, &body, true); err != nil {
-		return err
-	}
-	rev, err := revOf(c.Request())
-	if err != nil {
-		return err
-	}
-	a, err := s.o.Alarms.Do(c.Request().Context(), alarm.Command{
-		Op:   alarm.Acknowledge,
-		User: id.User, Groups: id.Groups, ID: name, Rev: rev, Note: body.Note,
-	})
-	if err != nil {
-		return err
-	}
-	return writeAlarm(c, &a)
-}
-
-// revOf is the revision that If-Match asks for, 0 for none.
-func revOf(r *http.Request) (uint64, error) {
-	text := strings.TrimSpace(r.Header.Get("If-Match"))
-	if text == "" || text == "*" {
-		return 0, nil
-	}
-	quoted := strings.TrimPrefix(text, "W/")
-	n := len(quoted)
-	if n > 2 && quoted[0] == '"' && quoted[n-1] == '"' {
-		if rev, err := strconv.ParseUint(quoted[1:n-1], 10, 64); err == nil && rev > 0 {
-			return rev, nil
-		}
-	}
-	return 0, fmt.Errorf(`%w: want one revision in quotes, such as "3", not %.40s`, errPrecondition, text)
-}
-
-func writeAlarm(c echo.Context, a *alarm.Alarm) error {
-	h := c.Response().Header()
-	h.Set("ETag", `"`+strconv.FormatUint(a.Rev, 10)+`"`)
-	h.Set("Cache-Control", "no-store")
-	return write(c, http.StatusOK, typeJSON, append(a.AppendJSON(nil), '\n'))
 }
 
 // A noticeBody is what POST /v1/notices takes.

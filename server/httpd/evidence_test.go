@@ -71,7 +71,7 @@ func userToken(t *testing.T, user string, groups ...string) string {
 }
 
 // stream reads the user's events until the test ends, from the first on.
-func (w *world) stream(user, query string) {
+func (w *world) openStream(user, query string) {
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.t.Context(), "GET", w.url+"/v1/inbox/sse"+query, nil)
 	if err != nil {
@@ -92,7 +92,7 @@ func (w *world) stream(user, query string) {
 }
 
 // socket reads the user's WebSocket until the test ends.
-func (w *world) socket(user string, groups ...string) {
+func (w *world) openSocket(user string, groups ...string) {
 	w.t.Helper()
 	c, err := clients.New(w.url, userToken(w.t, user, groups...))
 	if err != nil {
@@ -159,10 +159,10 @@ func TestDeliveriesOverEveryTransport(t *testing.T) {
 		return page.Cursor
 	}
 	cursor, held := place("pia"), place("lea")
-	w.stream("sue", "")
-	w.stream("eve", "")
-	w.socket("wim")
-	w.socket("guest", "crew") // whom the directory does not know
+	w.openStream("sue", "")
+	w.openStream("eve", "")
+	w.openSocket("wim")
+	w.openSocket("guest", "crew") // whom the directory does not know
 	polled := make(chan answer, 1)
 	go func() { polled <- w.do("GET", "/v1/inbox?wait=20&cursor="+held, "", as("lea")...) }() // ends with the answer
 	id := w.raise("d1")
@@ -207,8 +207,8 @@ func TestDeliveriesOfWhoCameLater(t *testing.T) {
 	id, over := w.raise("d1"), w.raise("d2")
 	w.do("POST", "/v1/alarms", `{"device":"d2","type":"overspeed","severity":"cleared"}`).want(202)
 	w.do("POST", "/v1/alarms/"+url.PathEscape(over)+"/ack", "").want(200)
-	w.stream("now", "")
-	w.stream("snap", "?snapshot=active")
+	w.openStream("now", "")
+	w.openStream("snap", "?snapshot=active")
 	w.deliveries(id, "", func(by map[string]explaining.Delivery) bool { return by["snap"].Delivered && !by["now"].Delivered })
 	// What was over before the snapshot was not in it.
 	w.deliveries(over, "", func(by map[string]explaining.Delivery) bool { return !by["snap"].Delivered && !by["now"].Delivered })
@@ -236,7 +236,7 @@ func TestDeliveriesOfWhoCameLater(t *testing.T) {
 func TestWhoJoinsIsDeliveredByHisSnapshot(t *testing.T) {
 	w := newWorld(t, nil)
 	w.do("PUT", "/v1/users/joe", `{"groups":["others"]}`).want(200)
-	w.stream("joe", "")
+	w.openStream("joe", "")
 	id := w.raise("d1")
 	w.do("POST", "/v1/notices", `{"to":{"users":["joe"]},"title":"later"}`).want(202) // moves his position
 	d := w.deliveries(id, "", func(map[string]explaining.Delivery) bool { return true })
@@ -249,8 +249,8 @@ func TestWhoJoinsIsDeliveredByHisSnapshot(t *testing.T) {
 
 func TestConnections(t *testing.T) {
 	w := newWorld(t, nil)
-	w.stream("sue", "")
-	w.socket("wim")
+	w.openStream("sue", "")
+	w.openSocket("wim")
 	w.do("GET", "/v1/inbox", "", bearer(userToken(t, "pia"))...).want(200)
 	a := w.do("GET", "/v1/connections", "").want(200, `"transport":"sse"`, `"transport":"websocket"`, `"transport":"poll"`, `"node":"n1"`, `"subscribed":true`)
 	if n := strings.Count(a.body, `"connection":`); n != 3 {

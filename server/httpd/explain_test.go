@@ -42,11 +42,11 @@ func TestExplain(t *testing.T) {
 	for _, user := range []string{"sue", "off", "late"} {
 		w.do("PUT", "/v1/users/"+user, `{"groups":["crew"]}`).want(200)
 	}
-	w.stream("sue", "")
-	w.socket("guest", "crew")
+	w.openStream("sue", "")
+	w.openSocket("guest", "crew")
 	id := w.raise("d1")
-	w.stream("late", "")
-	w.stream("eve", "")
+	w.openStream("late", "")
+	w.openStream("eve", "")
 	about := "alarm=" + url.QueryEscape(id) + "&user="
 
 	r := w.explains(about+"sue", explaining.Delivered, "the directory has d1 in [crew]", "that is the route g-crew",
@@ -92,7 +92,7 @@ func TestExplainWithoutEvidence(t *testing.T) {
 		o.Explain = explaining.New(explaining.Options{View: o.View, Registry: o.Presence, Unassigned: []string{"unassigned"}})
 	})
 	w.do("PUT", "/v1/users/sue", `{"groups":["crew"]}`).want(200)
-	w.stream("sue", "")
+	w.openStream("sue", "")
 	id := w.raise("d1")
 	w.explains("alarm="+url.QueryEscape(id)+"&user=sue", explaining.Visible, "no evidence of deliveries is kept", "connected by sse at n1")
 	w.do("GET", "/v1/alarms/"+url.PathEscape(id)+"/deliveries", "").problem(404, "not-found", "no evidence")

@@ -12,6 +12,7 @@ import (
 	"tocsin/server/directory"
 	explaining "tocsin/server/explain"
 	"tocsin/server/inbox"
+	"tocsin/server/ingest"
 	"tocsin/server/metrics"
 	"tocsin/server/presence"
 	"tocsin/transports"
@@ -20,13 +21,21 @@ import (
 // Alarms takes events, commands and notices. Errors are those of the packages
 // alarm and inbox.
 type Alarms interface {
+	Records
 	// Publish answers each event, in order.
 	Publish(ctx context.Context, publisher string, events []alarm.Event) []alarm.Result
 	// Do and DoAll do what users want done to alarms.
 	Do(ctx context.Context, c alarm.Command) (alarm.Alarm, error)
 	DoAll(ctx context.Context, commands []alarm.Command) ([]alarm.Done, error)
-	Get(ctx context.Context, user string, groups []string, id string) (alarm.Alarm, error)
 	Notify(ctx context.Context, from string, n alarm.Notice) ([]alarm.NoticeResult, error)
+}
+
+// Records are what is known of single alarms.
+type Records interface {
+	// Get returns an occurrence as it is, or as it was last.
+	Get(ctx context.Context, user string, groups []string, id string) (alarm.Alarm, error)
+	// History tells what happened to one occurrence, a part at a time.
+	History(ctx context.Context, user string, groups []string, id, after string, limit int) (changes []alarm.Change, next string, err error)
 }
 
 // Directory says who gets what. Errors are an inbox.FieldError or the log's.
@@ -68,6 +77,10 @@ type Options struct {
 	Presence *presence.Registry
 	// Explain answers for deliveries; nil: it is not offered.
 	Explain Explainer
+
+	// DeadLetters, unless nil, keep what a door refuses and cannot tell its sender;
+	// without them it is logged.
+	DeadLetters ingest.DeadLetters
 
 	// Metrics; nil are some of its own.
 	Metrics *metrics.Metrics

@@ -29,8 +29,11 @@ func (s *Server) pages(e *echo.Echo) {
 		s.html.Closed(reasonOf(err))
 		return err
 	}))
+	e.GET(page.PathAlarm, s.page(func(ctx context.Context, c echo.Context, v page.Visitor, o page.Options) error {
+		return page.ServeAlarm(ctx, c.Response(), c.Request(), v, o)
+	}))
 	for path, form := range map[string]func(context.Context, http.ResponseWriter, *http.Request, page.Visitor, page.Options) error{
-		page.PathAck: page.Acknowledge, page.PathRead: page.Read, page.PathLogout: page.Logout,
+		page.PathAck: page.Acknowledge, page.PathDo: page.Operate, page.PathRead: page.Read, page.PathLogout: page.Logout,
 	} {
 		e.POST(path, s.page(func(ctx context.Context, c echo.Context, v page.Visitor, o page.Options) error {
 			s.slowBody(c)
@@ -92,10 +95,11 @@ func (s *Server) pageOptions() page.Options {
 	return page.Options{
 		View: s.o.View, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle, Delivered: s.html.Delivered,
 		SameOrigin: auth.SameOrigin, CSRF: auth.CSRFToken, CheckCSRF: auth.CheckCSRF,
-		Ack: func(ctx context.Context, user string, groups []string, id, text string) error {
-			_, err := s.o.Alarms.Do(ctx, alarm.Command{Op: alarm.Acknowledge, User: user, Groups: groups, ID: id, Note: text})
+		Do: func(ctx context.Context, c transports.Client, what transports.Command) error {
+			_, err := s.do(ctx, c, what)
 			return err
 		},
+		AckAll: s.ackAllShown, Look: s.look,
 		Read: func(ctx context.Context, user string, groups []string, upto string) error {
 			_, err := s.markRead(ctx, user, groups, upto, nil)
 			return err
@@ -106,6 +110,33 @@ func (s *Server) pageOptions() page.Options {
 			return nil
 		},
 	}
+}
+
+// ackAllShown acknowledges what was ticked on a page, and says how many of them
+// could not be.
+func (s *Server) ackAllShown(ctx context.Context, c transports.Client, ids []string, text string) error {
+	done, err := s.ackAll(ctx, c, "id", ids, text)
+	failed := 0
+	for i := range done {
+		if done[i].Err != nil {
+			failed++
+			err = done[i].Err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d were not acknowledged, the others were: %w", failed, len(ids), err)
+	}
+	return err
+}
+
+// look is what the page of one alarm shows.
+func (s *Server) look(ctx context.Context, c transports.Client, id, after string) (text, history []byte, err error) {
+	a, err := s.o.Alarms.Get(ctx, c.User, c.Groups, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	history, err = s.history(ctx, c, id, after, alarm.DefaultHistory)
+	return a.AppendJSON(nil), history, err
 }
 
 // login makes a session of a token.

@@ -17,6 +17,7 @@ import (
 	"tocsin/server/auth"
 	explaining "tocsin/server/explain"
 	"tocsin/server/inbox"
+	"tocsin/server/ingest"
 	"tocsin/transports"
 	"tocsin/transports/carrier/ws"
 	"tocsin/transports/native"
@@ -110,9 +111,11 @@ var kinds = []struct {
 	{errSlow, kind{"timeout", 408, "Too slow", 0}},
 	{alarm.ErrIDReused, kind{"id-reused", 409, "The id belongs to another alarm", 0}},
 	{alarm.ErrSuperseded, kind{"superseded", 409, "A newer occurrence has come", 0}},
+	{inbox.ErrListing, kind{"list-changed", 409, "The list has to be begun again", 0}},
 	{alarm.ErrChanged, kind{"changed", 412, "The alarm has changed", 0}},
 	{inbox.ErrTooLarge, tooLarge},
 	{errMediaType, kind{"media-type", 415, "Send JSON", 0}},
+	{ingest.ErrNotCloudEvents, kind{"media-type", 415, "Send JSON", 0}},
 	{auth.ErrTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{errTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{errDraining, kind{"draining", 503, "The node is going down", time.Second}},

@@ -28,6 +28,7 @@ type publishing struct {
 	// next of events, else why it is none.
 	lines []error
 	most  int
+	level bool // the events repeat what is so, see edge
 }
 
 // postAlarms is POST /v1/alarms (docs/protocol.md §9): one object, an array, or
@@ -40,6 +41,9 @@ func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
 	p := publishing{key: c.Request().Header.Get("Idempotency-Key"), most: s.o.MaxBatchEvents}
 	if err := inbox.CheckText("Idempotency-Key", p.key, 0, maxKey); err != nil {
 		return &transports.ParamError{Param: "Idempotency-Key", Detail: err.Error(), Limit: maxKey}
+	}
+	if p.level, err = edge(c); err != nil {
+		return err
 	}
 	if t != typeJSON && t != typeNDJSON {
 		return fmt.Errorf("%w: want %s or %s, not %.80q", errMediaType, typeJSON, typeNDJSON, t)
@@ -60,6 +64,12 @@ func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
 	if err != nil {
 		return err
 	}
+	return s.publish(c, id, &p, single)
+}
+
+// publish publishes the events and answers with their results, or a single one's
+// problem.
+func (s *Server) publish(c echo.Context, id auth.Identity, p *publishing, single bool) error {
 	results := s.o.Alarms.Publish(c.Request().Context(), id.User, p.events)
 	if err := refused(results, len(p.lines), single); err != nil {
 		return err
@@ -67,8 +77,26 @@ func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
 	if single && p.lines[0] != nil {
 		return p.lines[0]
 	}
+	return s.accepted(c, p, results)
+}
+
+// accepted answers 202 with one result a line.
+func (s *Server) accepted(c echo.Context, p *publishing, results []alarm.Result) error {
 	b := append(make([]byte, 0, 16+128*len(p.lines)), `{"results":`...)
-	return write(c, http.StatusAccepted, typeJSON, append(s.appendResults(b, &p, results), '}', '\n'))
+	return write(c, http.StatusAccepted, typeJSON, append(s.appendResults(b, p, results), '}', '\n'))
+}
+
+// edge says whether the request asks for edge detection: its events repeat what is
+// so, and count only where that differs from what is known.
+func edge(c echo.Context) (bool, error) {
+	switch value := c.QueryParam("edge"); value {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, &transports.ParamError{Param: "edge", Detail: fmt.Sprintf("want true or false, not %.40q", value)}
+	}
 }
 
 // add reads the next event. One that is bad only fails itself; the error is for
@@ -87,6 +115,7 @@ func (p *publishing) add(text []byte) error {
 		if e.ID == "" && p.key != "" {
 			e.ID = p.key + "/" + strconv.Itoa(n)
 		}
+		e.Level = p.level
 		p.events = append(p.events, e)
 	}
 	p.lines = append(p.lines, err)
@@ -244,7 +273,11 @@ func (s *Server) appendResults(b []byte, p *publishing, results []alarm.Result) 
 }
 
 func appendResult(b []byte, r *alarm.Result) []byte {
-	b = append(b, '{')
+	return append(appendMembers(append(b, '{'), r), '}')
+}
+
+// appendMembers writes a result without the braces.
+func appendMembers(b []byte, r *alarm.Result) []byte {
 	if r.Err == nil {
 		b = append(b, `"id":`...)
 		b = inbox.AppendString(b, r.ID)
@@ -263,5 +296,5 @@ func appendResult(b []byte, r *alarm.Result) []byte {
 		b = append(b, `,"problem":`...)
 		b = p.appendJSON(b, "")
 	}
-	return append(b, '}')
+	return b
 }

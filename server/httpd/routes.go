@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"tocsin/server/alarm"
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
 	"tocsin/transports"
@@ -28,9 +29,23 @@ func (s *Server) routes() {
 	e.POST("/v1/inbox/read", s.as(auth.ScopeInbox, s.postRead))
 
 	e.POST("/v1/alarms", s.as(auth.ScopePublish, s.postAlarms))
+	e.GET("/v1/alarms", s.as(auth.ScopeInbox, s.getAlarms))
 	e.GET("/v1/alarms/:id", s.as(auth.ScopeInbox, s.getAlarm))
-	e.POST("/v1/alarms/:id/ack", s.as(auth.ScopeInbox, s.postAck))
+	e.GET("/v1/alarms/:id/history", s.as(auth.ScopeInbox, s.getHistory))
+	e.POST("/v1/alarms/ack", s.as(auth.ScopeInbox, s.postAckAll))
+	for _, op := range alarm.Ops {
+		e.POST("/v1/alarms/:id/"+string(op), s.as(auth.ScopeInbox, s.postCommand(op)))
+	}
+	e.GET("/v1/counts", s.as(auth.ScopeInbox, s.getCounts))
 	e.POST("/v1/notices", s.as(auth.ScopePublish, s.postNotice))
+
+	e.POST("/v1/ingest/cloudevents", s.as(auth.ScopePublish, s.postCloudEvents))
+	e.POST("/v1/ingest/alertmanager", s.as(auth.ScopePublish, s.postAlertmanager))
+	e.POST("/v1/ingest/pagerduty", s.postPagerDuty)
+	e.POST("/v1/ingest/pagerduty/v2/enqueue", s.postPagerDuty) // where its clients append the path
+	e.POST("/v1/ingest/lines", s.as(auth.ScopePublish, s.postLines))
+	e.GET("/v1/publish/ws", s.getPublishSocket)
+	e.GET("/v1/deadletters", s.as(auth.ScopeAdmin, s.getDeadLetters))
 
 	e.GET("/v1/devices/:id", s.as(auth.ScopeAdmin, s.getDevice))
 	e.PUT("/v1/devices/:id", s.as(auth.ScopeAdmin, s.putDevice))

@@ -36,9 +36,11 @@ type Server struct {
 	carrier  *ws.Carrier
 	// conversations is what those that the carrier carries have in common.
 	conversations *native.Options
+	publishing    *native.Options
 	sse           *metrics.Transport
 	poll          *metrics.Transport
 	ws            *metrics.Transport
+	publishers    *metrics.Transport
 	html          *metrics.Transport
 	origins       transports.Origins
 }
@@ -66,7 +68,8 @@ func New(o Options) (*Server, error) {
 	var pumping context.Context
 	pumping, s.stopPump = context.WithCancel(context.Background())
 	go s.pump.Run(pumping) // ends with Shutdown
-	s.conversations = s.newConversations()
+	s.publishers = s.o.Metrics.Transport("publish-websocket")
+	s.conversations, s.publishing = s.newConversations(), s.newPublishing()
 	s.o.Metrics.Gauge("tocsin_view_head", "Sequence up to which readers are served.",
 		func() float64 { return float64(s.o.View.Head()) })
 	s.routes()

@@ -11,6 +11,7 @@ import (
 	"tocsin/server/alarm"
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
+	"tocsin/server/metrics"
 	"tocsin/transports"
 	"tocsin/transports/carrier/ws"
 	"tocsin/transports/native"
@@ -31,8 +32,18 @@ func (s *Server) newCarrier() (*ws.Carrier, error) {
 // getSocket is GET /v1/inbox/ws. Who is known by his handshake may start; others
 // say who they are in their first message.
 func (s *Server) getSocket(c echo.Context) error {
+	return s.socket(c, auth.ScopeInbox, s.ws, s.conversations)
+}
+
+// getPublishSocket is GET /v1/publish/ws: the same for publishers without an inbox.
+func (s *Server) getPublishSocket(c echo.Context) error {
+	return s.socket(c, auth.ScopePublish, s.publishers, s.publishing)
+}
+
+// socket begins a conversation with a client whose token has the scope.
+func (s *Server) socket(c echo.Context, scope string, counted *metrics.Transport, o *native.Options) error {
 	note(c).long = true
-	id, err := s.identify(c, auth.ScopeInbox)
+	id, err := s.identify(c, scope)
 	known := err == nil
 	if errors.Is(err, auth.ErrMissing) {
 		err = s.loaded()
@@ -47,7 +58,7 @@ func (s *Server) getSocket(c echo.Context) error {
 		// The handshake's request ends when this is answered; the conversation goes
 		// on until its connection ends, or the drain ends it.
 		ctx, _, leave := s.sessions.enter(context.Background(), true)
-		s.ws.Opened()
+		counted.Opened()
 		var who *native.Identity
 		if known {
 			who = identity(id)
@@ -55,9 +66,9 @@ func (s *Server) getSocket(c echo.Context) error {
 		present := &attendance{registry: s.o.Presence}
 		return native.Begin(ctx, conn, who, func(why error) {
 			present.end()
-			s.ws.Closed(reasonOf(why))
+			counted.Closed(reasonOf(why))
 			leave()
-		}, s.attended(present))
+		}, attended(o, present))
 	})
 	var refused *ws.HandshakeError
 	if errors.As(err, &refused) {
@@ -76,28 +87,46 @@ func (s *Server) newConversations() *native.Options {
 	return &native.Options{
 		View: s.o.View, Pump: s.pump, Commands: socketCommands{s}, Limits: s.o.Limits,
 		AuthTimeout: s.o.AuthTimeout, Delivered: s.ws.Delivered,
-		Authenticate: func(ctx context.Context, token string) (native.Identity, error) {
-			id, err := s.o.Auth.Verify(ctx, token)
-			if err != nil {
-				return native.Identity{}, err
-			}
-			if !id.Has(auth.ScopeInbox) {
-				return native.Identity{}, &scopeError{auth.ScopeInbox}
-			}
-			return *identity(id), nil
-		},
-		Join: func(known native.Identity, end func(error)) (leave func()) {
-			who, _ := known.Proof.(auth.Identity)
-			rise := s.sessions.sit(who, true, end)
-			if s.revoked(who) {
-				end(transports.Revoked)
-			}
-			return rise
-		},
+		Authenticate: s.admits(auth.ScopeInbox), Join: s.seats(true),
 		Problem: func(err error) (int, []byte) {
 			p := explain(err)
 			return p.status, p.appendJSON(nil, "")
 		},
+	}
+}
+
+// newPublishing is what conversations of publishers need. They take no share of
+// the streams that a user may have: many devices may have one token.
+func (s *Server) newPublishing() *native.Options {
+	o := s.newConversations()
+	o.PublishOnly = true
+	o.Authenticate, o.Join = s.admits(auth.ScopePublish), s.seats(false)
+	return o
+}
+
+// admits says who a token speaks for, if it has the scope.
+func (s *Server) admits(scope string) func(context.Context, string) (native.Identity, error) {
+	return func(ctx context.Context, token string) (native.Identity, error) {
+		id, err := s.o.Auth.Verify(ctx, token)
+		if err != nil {
+			return native.Identity{}, err
+		}
+		if !id.Has(scope) {
+			return native.Identity{}, &scopeError{scope}
+		}
+		return *identity(id), nil
+	}
+}
+
+// seats notes whose a conversation is, so that it can be ended.
+func (s *Server) seats(stream bool) func(native.Identity, func(error)) func() {
+	return func(known native.Identity, end func(error)) (leave func()) {
+		who, _ := known.Proof.(auth.Identity)
+		rise := s.sessions.sit(who, stream, end)
+		if s.revoked(who) {
+			end(transports.Revoked)
+		}
+		return rise
 	}
 }
 
@@ -110,12 +139,20 @@ func (k socketCommands) MarkRead(ctx context.Context, c transports.Client, upto 
 	return k.s.markRead(ctx, c.User, c.Groups, upto, ids)
 }
 
-func (k socketCommands) Acknowledge(ctx context.Context, c transports.Client, id string, rev uint64, text string) ([]byte, error) {
-	a, err := k.s.o.Alarms.Do(ctx, alarm.Command{Op: alarm.Acknowledge, User: c.User, Groups: c.Groups, ID: id, Rev: rev, Note: text})
+func (k socketCommands) Do(ctx context.Context, c transports.Client, what transports.Command) ([]byte, error) {
+	a, err := k.s.do(ctx, c, what)
 	if err != nil {
 		return nil, err
 	}
 	return a.AppendJSON(nil), nil
+}
+
+func (k socketCommands) AckAll(ctx context.Context, c transports.Client, ids []string, text string) ([]byte, error) {
+	done, err := k.s.ackAll(ctx, c, "alarms", ids, text)
+	if err != nil {
+		return nil, err
+	}
+	return appendDone(nil, ids, done), nil
 }
 
 func (k socketCommands) Publish(ctx context.Context, c transports.Client, events []byte) ([]byte, error) {

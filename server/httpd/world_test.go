@@ -116,6 +116,12 @@ func (b *syncBuffer) String() string {
 // newWorld starts a node; change, unless nil, sees its options first.
 func newWorld(t *testing.T, change func(*Options)) *world {
 	t.Helper()
+	return newFoldingWorld(t, 0, change)
+}
+
+// newFoldingWorld starts a node that folds what repeats.
+func newFoldingWorld(t *testing.T, fold time.Duration, change func(*Options)) *world {
+	t.Helper()
 	w := &world{t: t, log: &faultyLog{}, marks: &memoryMarks{byUser: map[string]inbox.Mark{}}, logged: &syncBuffer{}}
 	epoch, err := inbox.BeginEpoch(t.Context(), w.log, time.Now())
 	if err != nil {
@@ -130,7 +136,7 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 	dir := directory.New(directory.Options{Log: w.log, View: w.view, Epoch: epoch})
 	o := Options{
 		View: w.view, Marks: w.marks, Auth: &auth.Gate{Verifier: verifier, AllowQuery: true}, Directory: dir,
-		Alarms: alarm.New(alarm.Options{Log: w.log, View: w.view, Router: dir, Epoch: epoch, Unassigned: unassigned}),
+		Alarms: alarm.New(alarm.Options{Log: w.log, View: w.view, Router: dir, Epoch: epoch, Unassigned: unassigned, Fold: fold}),
 		Logger: slog.New(slog.NewTextHandler(w.logged, nil)), DrainSpread: -1,
 	}
 	w.witness(&o)

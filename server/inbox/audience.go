@@ -11,6 +11,7 @@ type record struct {
 	rev       uint64
 	told      uint64 // 0: never
 	announced uint64 // 0: never
+	listed    uint64 // when its place in lists changed last; 0: before the load
 	due       int64  // when the worker looks at it again, Unix milliseconds; 0: never
 	severity  Severity
 	active    bool
@@ -36,7 +37,7 @@ type shown struct {
 }
 
 // size is what a shown costs in memory, in bytes, near enough.
-func (w *shown) size() int { return len(w.data) + 160 }
+func (w *shown) size() int { return len(w.data) + 192 }
 
 // A line is one entry in an audience's part of the window; removed is set where
 // the entry took the subject away from this audience.
@@ -49,7 +50,8 @@ type line struct {
 func lineSeq(l line) uint64 { return l.seq }
 
 // An audience is the state of one Audience: its part of the window, its subjects
-// by their last told change and by their announcement, and its counters.
+// by their last told change, by their announcement and as lists show them, and its
+// counters.
 type audience struct {
 	key     Audience
 	routed  bool
@@ -58,7 +60,10 @@ type audience struct {
 	told    index
 	unread  announcements
 	open    [Critical + 1]int // open alarms by severity
-	wakes   []*bell           // of a route: who hears of its entries
+	raised  uint64            // of a route: its newest new alarm
+	raises  []raise           // of a route: its new alarms in the window
+	list    order
+	wakes   []*bell // of a route: who hears of its entries
 }
 
 // count adds the record to the counters; uncount takes it out again and must see
@@ -87,5 +92,8 @@ func (a *audience) evict(w *shown) {
 		a.window[0] = line{}
 		a.window = a.window[1:]
 		a.evicted = max(a.evicted, w.seq)
+	}
+	if len(a.raises) > 0 && a.raises[0].seq == w.seq {
+		a.raises = a.raises[1:]
 	}
 }

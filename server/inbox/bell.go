@@ -14,11 +14,11 @@ type bell struct {
 // bell's lock, by many goroutines at once: it must not wait, nor touch a bell.
 type waiter struct {
 	ring func()
-	hung []place
+	hung []hook
 }
 
-// A place is where a waiter hangs.
-type place struct {
+// A hook is where a waiter hangs.
+type hook struct {
 	bell *bell
 	at   int // in the bell's list; the bell's lock guards it
 }
@@ -109,7 +109,7 @@ func (b *bells) join(names []string, w *waiter) {
 	b.leave(w)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	w.hung = make([]place, len(names))
+	w.hung = make([]hook, len(names))
 	for i, name := range names {
 		w.hung[i].bell = b.getLocked(name)
 	}

@@ -198,6 +198,20 @@ func BenchmarkApply(b *testing.B) {
 		}
 		benchApply(b, n, messages)
 	})
+	// Every entry moves its alarm in lists of 100,000.
+	b.Run("change of place", func(b *testing.B) {
+		const alarms = 100_000
+		n := newBenchNode(b, alarms)
+		messages := make([]Message, b.N)
+		for i := range messages {
+			e := n.alarm(i * 7919 % alarms)
+			e.Rev += uint64(i/alarms) + 1
+			e.Announced = uint64(benchGroups + 1 + i*7919%alarms)
+			e.Active = i/alarms%2 == 1
+			messages[i] = Message{Seq: n.seq + 1 + uint64(i), Subject: e.Subject, Data: e.Encode()}
+		}
+		benchApply(b, n, messages)
+	})
 }
 
 func benchApply(b *testing.B, n *benchNode, messages []Message) {
@@ -210,4 +224,64 @@ func benchApply(b *testing.B, n *benchNode, messages []Message) {
 		}
 		n.v.advance(n.v.s, &e, m.Data)
 	}
+}
+
+// BenchmarkList lists 100,000 open alarms of one group.
+func BenchmarkList(b *testing.B) {
+	n := newBenchNode(b, 0)
+	for i := range 100_000 {
+		e := n.alarm(i)
+		e.Audience = n.homes[0]
+		e.Severity = Severities[i%len(Severities)]
+		n.apply(&e, e.Encode())
+	}
+	page := func(b *testing.B, q Query) Listing {
+		b.Helper()
+		l, err := n.v.List(b.Context(), "anna", []string{"g0"}, q)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return l
+	}
+	tenth := Query{}
+	for range 9 {
+		tenth.After = page(b, tenth).Next
+	}
+	for _, c := range []struct {
+		name string
+		q    Query
+		want int
+	}{
+		{"first page", Query{}, 100},
+		{"tenth page", tenth, 100},
+		{"first page of 1,000", Query{Limit: MaxList}, MaxList},
+		{"severity", Query{SeverityMin: Critical}, 100},
+		{"device", Query{Device: "device-77777"}, 1},
+		{"text, everywhere", Query{Text: "80 KM/H"}, 100},
+		{"type, nowhere", Query{Type: "fuel"}, 0},
+		{"text, nowhere", Query{Text: "fuel"}, 0},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if l := page(b, c.q); len(l.Bodies) != c.want {
+					b.Fatalf("%d alarms, want %d", len(l.Bodies), c.want)
+				}
+			}
+		})
+	}
+	// The tenth page of a list since whose first page every alarm has changed.
+	b.Run("tenth page, 100,000 changes later", func(b *testing.B) {
+		for i := range 100_000 {
+			e := n.alarm(i)
+			e.Audience, e.Severity, e.Announced = n.homes[0], Severities[(i+1)%len(Severities)], Never
+			n.apply(&e, e.Encode())
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			if l := page(b, tenth); len(l.Bodies) != 100 {
+				b.Fatalf("%d alarms", len(l.Bodies))
+			}
+		}
+	})
 }

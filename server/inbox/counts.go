@@ -3,6 +3,7 @@ package inbox
 import (
 	"hash/fnv"
 	"strconv"
+	"time"
 )
 
 // Counts are a user's counters. They count alarms and notices, not entries.
@@ -11,10 +12,13 @@ type Counts struct {
 	Unread int
 	// Active: alarms active or unacknowledged, by Severity.
 	Active [Critical + 1]int
+	// Flood is the flood that the user is in, its zero value for none.
+	Flood Flood
 }
 
 // AppendJSON writes the counters as members of an object, without its braces:
-// "unread":3,"active":{"critical":1,…}.
+// "unread":3,"active":{"critical":1,…}, and during a flood
+// "flood":{"since":"2026-11-21T02:00:00.250Z","quiet":7}.
 func (c Counts) AppendJSON(b []byte) []byte {
 	b = append(b, `"unread":`...)
 	b = strconv.AppendInt(b, int64(c.Unread), 10)
@@ -28,7 +32,15 @@ func (c Counts) AppendJSON(b []byte) []byte {
 		b = append(b, `":`...)
 		b = strconv.AppendInt(b, int64(c.Active[s]), 10)
 	}
-	return append(b, '}')
+	b = append(b, '}')
+	if c.Flood.Since != 0 {
+		b = append(b, `,"flood":{"since":"`...)
+		b = time.UnixMilli(c.Flood.Since).UTC().AppendFormat(b, TimeFormat)
+		b = append(b, `","quiet":`...)
+		b = strconv.AppendInt(b, int64(c.Flood.Quiet), 10)
+		b = append(b, '}')
+	}
+	return b
 }
 
 // cut limits a mark to what its epoch still vouches for.
@@ -47,7 +59,9 @@ func (m Mark) reads(r *record) bool {
 
 func (s *state) counts(m *membership, mark Mark) Counts {
 	var c Counts
+	var raised uint64
 	m.each(func(a *audience) {
+		raised = max(raised, a.raised)
 		c.Unread += a.unread.after(mark.Upto)
 		for i, n := range a.open {
 			c.Active[i] += n
@@ -58,6 +72,9 @@ func (s *state) counts(m *membership, mark Mark) Counts {
 		if r != nil && !r.held && r.announced > mark.Upto && mark.reads(r) && m.has(r.home) {
 			c.Unread--
 		}
+	}
+	if raised != 0 {
+		c.Flood = s.floods.of(m, raised)
 	}
 	return c
 }

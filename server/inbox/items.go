@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -40,12 +41,13 @@ func resolve(e *Entry) {
 	}
 }
 
-// isHeld says whether the entry's route differs from its device's although it
-// came after the device's: its writer did not know of that. Readers do not see
-// it until it has been moved.
+// isHeld says whether an open alarm's route differs from its device's although
+// the entry came after the device's: its writer did not know of that. Readers do
+// not see it until it has been moved. What is over is not moved, and stays where
+// it was.
 func (s *state) isHeld(e *Entry) bool {
 	name, routed := e.Audience.Route()
-	if !routed {
+	if !routed || !e.Open() {
 		return false
 	}
 	d, ok := alarmDevice(e.Subject)
@@ -100,6 +102,7 @@ func (s *state) replace(r *record, e *Entry, held bool) {
 		}
 	}
 	s.replaceLeft(r, old.left)
+	s.reorder(r, &old, e.Seq)
 	s.track(r, old.open())
 }
 
@@ -147,7 +150,7 @@ func (s *state) checkRoute(r *record, device string) {
 	if d, known := s.devices[device]; known {
 		want = d.route
 	}
-	if r.open() && r.home != nil && r.home.key != RouteAudience(want) {
+	if r.open() && r.home != nil && (r.held || r.home.key != RouteAudience(want)) {
 		s.misrouted[r] = struct{}{}
 	} else {
 		delete(s.misrouted, r)
@@ -162,6 +165,10 @@ func (s *state) show(e *Entry, r *record, data []byte) {
 		w.home.window = append(w.home.window, l)
 		if w.home.routed {
 			s.all.window = append(s.all.window, l)
+			if r, yes := e.raised(); yes {
+				w.home.remember(r)
+				s.all.remember(r)
+			}
 		}
 	}
 	for i := range e.Left {
@@ -201,8 +208,9 @@ func (s *state) evict() {
 	}
 }
 
-// purge drops what stands below the sequence.
-func (s *state) purge(below uint64) {
+// purge drops what stands below the sequence, as the entry at seq says. Whoever
+// purges has seen to it that what must live on stands above it (View.Keeps).
+func (s *state) purge(below, seq uint64) {
 	if below <= s.purged {
 		return
 	}
@@ -227,15 +235,24 @@ func (s *state) purge(below uint64) {
 		}
 		s.replaceLeft(r, gone.left)
 		r.severity = 0
+		s.reorder(r, &gone, seq)
 		s.due.set(r, 0)
 		s.track(r, gone.open())
 		delete(s.records, subject)
 	}
+	s.forget()
+}
+
+// forget drops what is known of entries that have been purged, besides items.
+func (s *state) forget() {
 	// Who has been away since before the epoch that follows is told that his
 	// cursor has expired; the epochs that lie wholly below are of no more use.
-	for len(s.epochs) > 1 && s.epochs[1].First < below {
+	for len(s.epochs) > 1 && s.epochs[1].First < s.purged {
 		s.epochs = s.epochs[1:]
 	}
+	// What is left of the directory below said that something is no more. The
+	// next one to say something of it finds no entry of it in the log.
+	maps.DeleteFunc(s.dirSeqs, func(_ string, seq uint64) bool { return seq < s.purged })
 }
 
 // wake rings for whoever may read the entry; everyone where routes or

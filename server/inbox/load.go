@@ -82,13 +82,15 @@ func (s *state) loadNewest(e *Entry, data []byte) {
 // build indexes and counts the records of the first pass, each list in one go.
 func (s *state) build() {
 	announced := map[*audience][]uint64{}
+	places := map[*audience][]place{}
 	for subject, r := range s.records {
 		if r.seq < s.purged {
 			delete(s.records, subject)
 			continue
 		}
 		if r.home != nil {
-			r.held = s.isHeld(&Entry{Subject: r.subject, Seq: r.seq, Audience: r.home.key})
+			r.held = s.isHeld(&Entry{Subject: r.subject, Seq: r.seq, Audience: r.home.key,
+				Severity: r.severity, Active: r.active, Acked: r.acked})
 		}
 		sites, n := s.sites(r)
 		for _, a := range sites[:n] {
@@ -101,6 +103,9 @@ func (s *state) build() {
 			if r.open() {
 				a.open[r.severity]++
 			}
+			if key := r.listKey(); key != 0 {
+				places[a] = append(places[a], place{key, r})
+			}
 		}
 		for _, l := range r.left {
 			a := s.audience(l.Audience)
@@ -108,8 +113,12 @@ func (s *state) build() {
 		}
 		s.track(r, false)
 	}
+	s.forget()
 	for _, a := range s.audiences {
 		sortTold(a.told.lines)
+	}
+	for a, list := range places {
+		a.list.build(list)
 	}
 	for a, seqs := range announced {
 		slices.Sort(seqs)
@@ -122,13 +131,13 @@ func (s *state) build() {
 // loadWindow reads the newest window's worth of history, and notes for each
 // audience what it does not hold.
 func (v *View) loadWindow(ctx context.Context, s *state, b Bounds) error {
-	from := b.First
+	from := max(b.First, s.purged)
 	if b.Messages > 0 {
 		// The mean size of a message says how far back the window may reach;
 		// what is too much falls out again.
 		mean := b.Bytes/b.Messages + 1
 		if n := uint64(v.o.Window) / mean; b.Last-b.First >= n {
-			from = b.Last - n + 1
+			from = max(from, b.Last-n+1)
 		}
 	}
 	for _, a := range s.audiences {

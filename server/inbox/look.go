@@ -101,11 +101,11 @@ func (r *Reader) check(s *state) (gap *Gap, wait bool) {
 		if reason = GapEpoch; r.pos.Mode == Plain && top+1 < s.purged {
 			reason = GapExpired
 		}
-	case r.pos.Mode != Plain:
+	case r.pos.Mode == Snapshot:
 		return nil, false
-	case r.reached()+1 < s.purged:
+	case r.reached()+1 < s.purged: // what is over by now is not there to be told
 		reason = GapExpired
-	case r.compacted():
+	case r.pos.Mode == Plain && r.compacted():
 		reason = GapCompacted
 	default:
 		return nil, false

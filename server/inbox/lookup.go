@@ -56,6 +56,15 @@ func (v *View) Misrouted(limit int) []string {
 // MisroutedC has one slot, filled whenever Misrouted may have something.
 func (v *View) MisroutedC() <-chan struct{} { return v.misrouted }
 
+// Held says whether an alarm is kept from readers until it has been moved, be it
+// to where it is: its device may have come back meanwhile.
+func (v *View) Held(subject string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	r := v.s.records[subject]
+	return r != nil && r.held
+}
+
 // Visible says whether an item belongs to the inbox of the user with these
 // groups besides the directory's.
 func (v *View) Visible(user string, groups []string, subject string) bool {
@@ -109,11 +118,10 @@ func (v *View) HasRead(user, subject string) bool {
 	return r != nil && v.mark(user).reads(r)
 }
 
-// Held says whether an item is kept from all readers until it has been moved to
-// its device's route.
-func (v *View) Held(subject string) bool {
+// CountsOf returns the counters of a user with these groups besides the
+// directory's.
+func (v *View) CountsOf(user string, groups []string) Counts {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	r := v.s.records[subject]
-	return r != nil && r.held
+	return v.s.counts(v.s.membership(user, groups), v.mark(user))
 }

@@ -12,6 +12,8 @@ type membership struct {
 	own    *audience // nil until the user's first notice
 	every  *audience
 	set    map[*audience]struct{}
+
+	tracker *tracker // of floods; nil until it is asked for
 }
 
 // membership works out the audiences of a user with these groups besides the

@@ -10,6 +10,9 @@ import (
 // A MemoryLog is a Log in memory, for tests and as the contract's plainest
 // reading. Its zero value is ready.
 type MemoryLog struct {
+	// Now is the clock that messages are stored by; nil is time.Now.
+	Now func() time.Time
+
 	mu     sync.Mutex
 	first  uint64 // sequence of messages[0]
 	msgs   []Message
@@ -47,8 +50,12 @@ func (l *MemoryLog) append(p Proposal) Receipt {
 	if l.newest[p.Subject] != p.Expect {
 		return Receipt{Err: fmt.Errorf("append to %s: %w", p.Subject, ErrConflict)}
 	}
+	now := time.Now
+	if l.Now != nil {
+		now = l.Now
+	}
 	seq := l.first + uint64(len(l.msgs))
-	l.msgs = append(l.msgs, Message{Seq: seq, Subject: p.Subject, Data: p.Data, Time: time.Now()})
+	l.msgs = append(l.msgs, Message{Seq: seq, Subject: p.Subject, Data: p.Data, Time: now()})
 	l.newest[p.Subject] = seq
 	if p.ID != "" {
 		l.ids[p.ID] = seq

@@ -49,3 +49,33 @@ func (m *merge[T]) next() (t T, ok bool) {
 		i = low
 	}
 }
+
+// A run is the rest of an order: of one chunk, and the chunks after it. At its end
+// the chunk is nil.
+type run struct {
+	chunk []place
+	rest  [][]place
+}
+
+func (r *run) skip() {
+	if r.chunk = r.chunk[1:]; len(r.chunk) > 0 {
+		return
+	}
+	if r.chunk = nil; len(r.rest) > 0 {
+		r.chunk, r.rest = r.rest[0], r.rest[1:]
+	}
+}
+
+// A runHeap merges runs: it has the one with the first place on top.
+type runHeap []run
+
+func (h runHeap) Len() int           { return len(h) }
+func (h runHeap) Less(i, j int) bool { return comparePlaces(h[i].chunk[0], h[j].chunk[0]) < 0 }
+func (h runHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *runHeap) Push(x any)        { *h = append(*h, x.(run)) }
+func (h *runHeap) Pop() any {
+	last := len(*h) - 1
+	r := (*h)[last]
+	*h = (*h)[:last]
+	return r
+}

@@ -24,6 +24,8 @@ type state struct {
 	windowSize int
 	windowMax  int
 	due        timetable
+	trail      trail
+	floods     *floods
 
 	devices map[string]device
 	routes  map[string]route               // by name
@@ -54,7 +56,7 @@ const starAudience Audience = "*"
 
 func newState(b *bells, o ViewOptions) *state {
 	s := &state{
-		bells: b, windowMax: o.Window, unassigned: Route(o.Unassigned),
+		bells: b, windowMax: o.Window, trail: trail{max: o.Trail}, floods: &floods{now: o.Now}, unassigned: Route(o.Unassigned),
 		records: map[string]*record{}, audiences: map[Audience]*audience{},
 		devices: map[string]device{}, routes: map[string]route{}, byGroup: map[string][]string{},
 		members: map[string]map[string]struct{}{}, dirSeqs: map[string]uint64{},
@@ -144,7 +146,7 @@ func (s *state) applySystem(e *Entry) {
 			s.epochs = append(s.epochs, p)
 		}
 	case e.Subject == SubjectPurged:
-		s.purge(e.Purged)
+		s.purge(e.Purged, e.Seq)
 	case strings.HasPrefix(e.Subject, prefixDevice):
 		s.applyDevice(e)
 	case strings.HasPrefix(e.Subject, prefixMember):

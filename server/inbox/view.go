@@ -30,6 +30,14 @@ type ViewOptions struct {
 	// Retry is the pause before the log is loaded again after a failure; 0 is
 	// 250 ms.
 	Retry time.Duration
+	// Trail is how many changes of alarms' places in lists are remembered, for
+	// lists to be paged as they were when they were begun; 0 is 131,072, about 5 MB.
+	Trail int
+	// FloodCheck is how often it is looked whether floods have ended for want of
+	// alarms; 0 is 1 s.
+	FloodCheck time.Duration
+	// Now is the server's clock; nil is time.Now.
+	Now func() time.Time
 	// Logger hears of reloads; nil is silent.
 	Logger *slog.Logger
 }
@@ -64,6 +72,15 @@ func NewView(log Source, o ViewOptions) *View {
 	if o.Window <= 0 {
 		o.Window = DefaultWindow
 	}
+	if o.Trail <= 0 {
+		o.Trail = 1 << 17
+	}
+	if o.FloodCheck <= 0 {
+		o.FloodCheck = time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Retry <= 0 {
 		o.Retry = 250 * time.Millisecond
 	}
@@ -78,6 +95,11 @@ func NewView(log Source, o ViewOptions) *View {
 // Run loads the log and follows it until the context ends; it returns the
 // context's error. Whatever else goes wrong it logs, and loads again.
 func (v *View) Run(ctx context.Context) error {
+	checks, stop := context.WithCancel(ctx)
+	var checking sync.WaitGroup
+	checking.Go(func() { v.checkFloods(checks) }) // ends when Run does
+	defer checking.Wait()
+	defer stop()
 	for {
 		err := v.run(ctx)
 		if ctx.Err() != nil {
@@ -153,6 +175,7 @@ func (v *View) swap(s *state) {
 	v.mu.Lock()
 	v.s = s
 	v.gen++
+	s.trail.restart(s.head)
 	v.publish(s)
 	v.rungDue = 0
 	v.ringDue(s)

@@ -8,19 +8,33 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 )
 
 // ErrLocked: another process has the store's directory open.
 var ErrLocked = errors.New("the directory is in use by another process")
 
-// engine is a NATS server inside the process that listens on nothing.
+// engine is a NATS server inside the process that listens on nothing, but for MQTT
+// when that is wanted.
 type engine struct {
 	server *server.Server
 	lock   *os.File
+	guard  *mqttGuard // nil without MQTT
+	fatal  atomic.Pointer[string]
+}
+
+// connect is what a connection of this process to the engine needs.
+func (e *engine) connect(user string) []nats.Option {
+	o := []nats.Option{nats.InProcessServer(e.server)}
+	if e.guard != nil {
+		o = append(o, nats.UserInfo(user, e.guard.secret))
+	}
+	return o
 }
 
 // noLimit is a size no disk has. Without it the server would allow itself three
@@ -36,7 +50,7 @@ func startEngine(ctx context.Context, o Options) (*engine, error) {
 		return nil, err
 	}
 	e := &engine{lock: lock}
-	e.server, err = server.NewServer(&server.Options{
+	conf := &server.Options{
 		ServerName:             "tocsin",
 		DontListen:             true,
 		JetStream:              true,
@@ -47,17 +61,27 @@ func startEngine(ctx context.Context, o Options) (*engine, error) {
 		NoSigs:                 true,
 		NoLog:                  true,
 		DisableJetStreamBanner: true,
-	})
+	}
+	if o.MQTT != "" {
+		e.guard, err = guardMQTT(conf, o)
+	}
+	if err == nil {
+		e.server, err = server.NewServer(conf)
+	}
 	if err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("configure the engine: %w", err)
 	}
-	e.server.SetLoggerV2(engineLog{o.Logger}, false, false, false)
+	e.server.SetLoggerV2(engineLog{o.Logger, &e.fatal}, false, false, false)
 	e.server.Start()
 	// Recovery reads what a killed process left behind, so it may take a while
 	// on a big store.
 	for !e.server.ReadyForConnections(time.Second) || !e.server.JetStreamEnabled() {
-		if err := ctx.Err(); err != nil || !e.server.Running() {
+		err := ctx.Err()
+		if why := e.fatal.Load(); why != nil {
+			err = errors.New(*why)
+		}
+		if err != nil || !e.server.Running() {
 			e.stop(context.WithoutCancel(ctx))
 			return nil, fmt.Errorf("start the engine in %s: %w", o.Dir, errors.Join(err, errNotReady))
 		}
@@ -70,6 +94,9 @@ var errNotReady = errors.New("it did not become ready")
 // stop shuts the server down and waits until its files are written, or for the
 // context; only then is the directory free for another process.
 func (e *engine) stop(ctx context.Context) error {
+	if e.guard != nil {
+		e.guard.serve(nil) // who waits to be let in would be waited for
+	}
 	done := make(chan struct{})
 	// Ends with the server's shutdown, which waits for nothing but its own disk.
 	go func() {
@@ -115,7 +142,10 @@ func lockDir(dir string) (*os.File, error) {
 
 // engineLog hands the server's warnings and errors to slog. Its notices are
 // about listeners and versions, and of no use to an operator of Tocsin.
-type engineLog struct{ to *slog.Logger }
+type engineLog struct {
+	to    *slog.Logger
+	fatal *atomic.Pointer[string] // what Fatalf was told
+}
 
 func (engineLog) Noticef(string, ...any) {}
 func (engineLog) Debugf(string, ...any)  {}
@@ -126,9 +156,18 @@ func (l engineLog) Warnf(format string, v ...any) {
 }
 
 func (l engineLog) Errorf(format string, v ...any) {
-	l.to.Error("engine: " + fmt.Sprintf(format, v...))
+	text := fmt.Sprintf(format, v...)
+	if strings.Contains(text, "authentication error") {
+		return // the guard of MQTT has said who was refused, and why
+	}
+	l.to.Error("engine: " + text)
 }
 
 // Fatalf is called with what the server cannot go on after; it then stops by
-// itself, and every call fails with inbox.ErrUnavailable.
-func (l engineLog) Fatalf(format string, v ...any) { l.Errorf(format, v...) }
+// itself, and every call fails with inbox.ErrUnavailable. When it cannot listen it
+// goes on without, so that the start must look for it.
+func (l engineLog) Fatalf(format string, v ...any) {
+	why := fmt.Sprintf(format, v...)
+	l.fatal.Store(&why)
+	l.Errorf("%s", why)
+}

@@ -17,7 +17,7 @@ import (
 
 // roles are what this test binary does as a child process, which is there to be
 // killed.
-var roles = map[string]func(where string) error{"append": appendForever, "hold": holdForever}
+var roles = map[string]func(where string) error{"append": appendForever, "hold": holdForever, "mqtt": mqttForever}
 
 const roleVariable, whereVariable = "TOCSIN_NATSLOG_ROLE", "TOCSIN_NATSLOG_WHERE"
 

@@ -59,6 +59,9 @@ type Options struct {
 	// AckTimeout is how long one attempt of an append may go without any
 	// answer; an append is given up after three times as long. 0 is 2 seconds.
 	AckTimeout time.Duration
+	// MQTT is the address, host:port, at which an embedded engine listens for
+	// MQTT clients, who wait until ServeMQTT runs; empty is nowhere.
+	MQTT string
 	// Logger gets the engine's warnings and errors. nil is slog.Default.
 	Logger *slog.Logger
 }
@@ -101,6 +104,7 @@ type Log struct {
 	stream  jetstream.Stream
 	appends *appends
 	full    atomic.Bool
+	mqtt    *mqttDoor // nil where nothing listens
 
 	closed chan struct{} // closed by Close, before anything else
 	once   sync.Once
@@ -113,6 +117,9 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	o = o.withDefaults()
 	if o.Dir == "" && o.URL == "" {
 		return nil, errors.New("open the log: neither a directory nor a URL is given")
+	}
+	if o.MQTT != "" && o.URL != "" {
+		return nil, errors.New("open the log: only an embedded engine listens for MQTT")
 	}
 	l := &Log{opts: o, closed: make(chan struct{})}
 	if err := l.open(ctx); err != nil {
@@ -140,7 +147,7 @@ func (l *Log) open(ctx context.Context) error {
 			return err
 		}
 		l.engine = e
-		connect = append(connect, nats.InProcessServer(e.server))
+		connect = append(connect, e.connect(userLog)...)
 		l.watchSpace()
 	}
 	var err error
@@ -155,6 +162,11 @@ func (l *Log) open(ctx context.Context) error {
 	}
 	if l.appends, err = newAppends(l.nc); err != nil {
 		return fmt.Errorf("listen for acknowledgements: %w", err)
+	}
+	if l.opts.MQTT != "" {
+		if err := l.openMQTT(ctx); err != nil {
+			return fmt.Errorf("listen for MQTT: %w", err)
+		}
 	}
 	return nil
 }
@@ -187,6 +199,9 @@ func (l *Log) Close(ctx context.Context) error {
 	l.once.Do(func() {
 		close(l.closed)
 		l.wg.Wait()
+		if l.mqtt != nil {
+			l.mqtt.nc.Close()
+		}
 		if l.nc != nil {
 			l.nc.Close()
 		}

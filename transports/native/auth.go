@@ -48,7 +48,10 @@ func (c *Conversation) auth(text []byte) ([]byte, error) {
 		return nil, closing{CodeForbidden, "the token is another user's"}
 	}
 	c.admit(id)
-	if !c.begun {
+	switch {
+	case c.o.PublishOnly:
+		c.listen()
+	case !c.begun:
 		c.start(from)
 	}
 	return nil, nil

@@ -78,12 +78,15 @@ type frame struct {
 	Reason  string
 	RetryMS int `json:"retry_ms"`
 	Alarm   *struct {
-		ID    string
-		Rev   uint64
-		Acked bool
+		ID           string
+		Rev          uint64
+		Acked        bool
+		Comments     int
+		ShelvedUntil *string `json:"shelved_until"`
 	}
 	Results []struct {
 		Status, ID string
+		Alarm      *struct{ Acked bool }
 		Problem    *struct{ Status int }
 	}
 	text string

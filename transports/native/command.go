@@ -50,22 +50,38 @@ func (c *Conversation) read(text []byte) ([]byte, error) {
 	return counts.AppendJSON([]byte{','}), nil
 }
 
-func (c *Conversation) ack(text []byte) ([]byte, error) {
-	var m struct {
-		Alarm string `json:"alarm"`
-		Rev   uint64 `json:"rev"`
-		Note  string `json:"note"`
+// do is the op of this name, which is done to one alarm, or, an
+// acknowledgement, to many.
+func do(op string) func(*Conversation, []byte) ([]byte, error) {
+	return func(c *Conversation, text []byte) ([]byte, error) {
+		var m struct {
+			Alarm  string   `json:"alarm"`
+			Alarms []string `json:"alarms"`
+			Rev    uint64   `json:"rev"`
+			Note   string   `json:"note"`
+			Until  string   `json:"until"`
+		}
+		if err := parse(text, &m); err != nil {
+			return nil, err
+		}
+		until, err := transports.TimeOf("until", m.Until)
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := c.bounded()
+		defer cancel()
+		switch {
+		case m.Alarms != nil && (op != opAck || m.Alarm != "" || m.Rev != 0):
+			return nil, &transports.ParamError{Param: "alarms", Detail: "goes with ack, a note and nothing else"}
+		case m.Alarms != nil:
+			results, err := c.o.Commands.AckAll(ctx, c.id.Client, m.Alarms, m.Note)
+			return append([]byte(`,"results":`), results...), err
+		case m.Alarm == "":
+			return nil, &transports.ParamError{Param: "alarm", Detail: "want the id of an alarm"}
+		}
+		alarm, err := c.o.Commands.Do(ctx, c.id.Client, transports.Command{Op: op, Alarm: m.Alarm, Rev: m.Rev, Note: m.Note, Until: until})
+		return append([]byte(`,"alarm":`), alarm...), err
 	}
-	if err := parse(text, &m); err != nil {
-		return nil, err
-	}
-	if m.Alarm == "" {
-		return nil, &transports.ParamError{Param: "alarm", Detail: "want the id of an alarm"}
-	}
-	ctx, cancel := c.bounded()
-	defer cancel()
-	alarm, err := c.o.Commands.Acknowledge(ctx, c.id.Client, m.Alarm, m.Rev, m.Note)
-	return append([]byte(`,"alarm":`), alarm...), err
 }
 
 func (c *Conversation) publish(text []byte) ([]byte, error) {

@@ -23,7 +23,7 @@ type Conversation struct {
 	why    error         // of the end; to be read after done
 
 	// Of Begin, Receive and Gone.
-	begun    bool        // the delivery is there
+	begun    bool        // the delivery is there, or there will be none
 	waiting  *time.Timer // until then
 	leave    func()
 	mistakes int // in a row
@@ -45,6 +45,9 @@ func Begin(ctx context.Context, conn Conn, id *Identity, ended func(error), o *O
 	c.waiting = time.AfterFunc(o.authTimeout(), func() { c.cancel(closing{CodeNoAuth, "no auth in time"}) })
 	if id != nil {
 		c.admit(*id)
+		if o.PublishOnly {
+			c.listen()
+		}
 	}
 	// The context package runs this once; it does not wait.
 	context.AfterFunc(c.ctx, c.over)
@@ -121,6 +124,12 @@ func (c *Conversation) start(from inbox.Start) {
 	}
 	c.begun = true
 	c.deliver(&encoder{conn: c.conn}, from)
+}
+
+// listen begins a conversation that delivers nothing.
+func (c *Conversation) listen() {
+	c.waiting.Stop()
+	c.begun = true
 }
 
 // errRegroup: the groups have changed, so the delivery begins anew where it was.

@@ -49,7 +49,7 @@ func TestGapsAndSnapshots(t *testing.T) {
 	}
 	cursor := c.wantTypes("one")
 	two := w.raise("d1", "two")
-	_, err := w.o.Commands.Acknowledge(t.Context(), transports.Client{User: "ada"}, two.ID, 0, "")
+	_, err := w.o.Commands.Do(t.Context(), transports.Client{User: "ada"}, transports.Command{Op: "ack", Alarm: two.ID})
 	w.must(err)
 	w.raise("d1", "three")
 
@@ -120,6 +120,28 @@ func TestCommands(t *testing.T) {
 			func(f frame) bool { return f.Problem.Status == 400 && f.Problem.Field == "alarm" }},
 		{"ack with a long note", `{"op":"ack","alarm":"` + one.ID + `","note":"` + strings.Repeat("x", 2000) + `","ref":"?"}`,
 			func(f frame) bool { return f.Problem.Status == 422 && f.Problem.Field == "note" }},
+		{"ack of many", `{"op":"ack","alarms":["` + one.ID + `","` + hidden.ID + `"],"ref":"?"}`,
+			func(f frame) bool {
+				return len(f.Results) == 2 && f.Results[0].Alarm.Acked && f.Results[1].Problem.Status == 404 && f.Results[1].ID == hidden.ID
+			}},
+		{"ack of many and one", `{"op":"ack","alarm":"` + one.ID + `","alarms":["` + one.ID + `"],"ref":"?"}`,
+			func(f frame) bool { return f.Problem.Status == 400 && f.Problem.Field == "alarms" }},
+		{"comment on many", `{"op":"comment","alarms":["` + one.ID + `"],"note":"x","ref":"?"}`,
+			func(f frame) bool { return f.Problem.Status == 400 && f.Problem.Field == "alarms" }},
+		{"unack", `{"op":"unack","alarm":"` + one.ID + `","rev":2,"ref":"?"}`,
+			func(f frame) bool { return !f.Alarm.Acked && f.Alarm.Rev == 3 }},
+		{"comment", `{"op":"comment","alarm":"` + one.ID + `","note":"hm","ref":"?"}`,
+			func(f frame) bool { return f.Alarm.Rev == 4 && f.Alarm.Comments == 1 }},
+		{"comment without words", `{"op":"comment","alarm":"` + one.ID + `","ref":"?"}`,
+			func(f frame) bool { return f.Problem.Status == 422 && f.Problem.Field == "note" }},
+		{"shelve", `{"op":"shelve","alarm":"` + one.ID + `","until":"` + time.Now().Add(time.Minute).Format(time.RFC3339) + `","ref":"?"}`,
+			func(f frame) bool { return f.Alarm.Rev == 5 && f.Alarm.ShelvedUntil != nil }},
+		{"shelve until some time", `{"op":"shelve","alarm":"` + one.ID + `","until":"tomorrow","ref":"?"}`,
+			func(f frame) bool { return f.Problem.Status == 400 && f.Problem.Field == "until" }},
+		{"unshelve", `{"op":"unshelve","alarm":"` + one.ID + `","ref":"?"}`,
+			func(f frame) bool { return f.Alarm.Rev == 6 && f.Alarm.ShelvedUntil == nil }},
+		{"ack again", `{"op":"ack","alarm":"` + one.ID + `","ref":"?"}`,
+			func(f frame) bool { return f.Alarm.Acked && f.Alarm.Rev == 7 }},
 		{"read by id", `{"op":"read","ids":["` + one.ID + `"],"ref":"?"}`,
 			func(f frame) bool { return *f.Unread == 0 && f.Active["major"] == 1 }},
 		{"read up to a cursor", `{"op":"read","upto":"` + cursor + `","ref":"?"}`,

@@ -57,9 +57,11 @@ type Commands interface {
 	// MarkRead marks as read what was announced up to a cursor, and the alarms and
 	// notices with these ids, and returns the user's counters.
 	MarkRead(ctx context.Context, c transports.Client, upto string, ids []string) (inbox.Counts, error)
-	// Acknowledge acknowledges an alarm, at the revision rev unless that is 0, and
-	// returns the alarm as JSON.
-	Acknowledge(ctx context.Context, c transports.Client, alarm string, rev uint64, note string) ([]byte, error)
+	// Do does one command and returns the alarm as JSON, as it is then.
+	Do(ctx context.Context, c transports.Client, what transports.Command) (alarm []byte, err error)
+	// AckAll acknowledges many alarms, and returns a JSON array of results, one an
+	// id, in their order. One that fails stops no other.
+	AckAll(ctx context.Context, c transports.Client, alarms []string, note string) (results []byte, err error)
 	// Publish takes a JSON array of events, and returns one of results, one an
 	// event. It is called for those who may publish.
 	Publish(ctx context.Context, c transports.Client, events []byte) ([]byte, error)
@@ -77,6 +79,10 @@ type Options struct {
 	// and its status. Of this package: ErrForbidden and transports.ParamError.
 	Problem func(err error) (status int, problem []byte)
 
+	// PublishOnly makes conversations of publishers, who have no inbox: nothing is
+	// delivered, and of the commands there is publish alone. View and Limits.Ping
+	// mean nothing then.
+	PublishOnly bool
 	// Limits must have their defaults filled in.
 	Limits transports.Limits
 	// AuthTimeout is how long a client may take to begin; 0 is 10 s.

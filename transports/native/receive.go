@@ -27,14 +27,22 @@ type head struct {
 	Ref json.RawMessage `json:"ref"`
 }
 
+// opAck is the op that takes many alarms, too.
+const opAck = "ack"
+
 // ops are the messages that a client may send. One that cannot be run has an
 // error; an answer is the rest of an ok, members with a comma before each.
 var ops = map[string]func(c *Conversation, text []byte) (answer []byte, err error){
-	"auth":    (*Conversation).auth,
-	"start":   known((*Conversation).startOp),
-	"read":    known((*Conversation).read),
-	"ack":     known((*Conversation).ack),
-	"publish": known((*Conversation).publish),
+	"auth":     (*Conversation).auth,
+	"start":    known((*Conversation).startOp),
+	"read":     known((*Conversation).read),
+	opAck:      known(do(opAck)),
+	"unack":    known(do("unack")),
+	"clear":    known(do("clear")),
+	"shelve":   known(do("shelve")),
+	"unshelve": known(do("unshelve")),
+	"comment":  known(do("comment")),
+	"publish":  known((*Conversation).publish),
 	// A pong may answer a ping; that the client lives shows in other ways.
 	"pong": func(*Conversation, []byte) ([]byte, error) { return nil, nil },
 }
@@ -71,6 +79,8 @@ func (c *Conversation) Receive(text []byte) {
 	}
 	op := ops[h.Op]
 	switch {
+	case op != nil && c.o.PublishOnly && !publishing[h.Op]:
+		op = known(noInbox)
 	case op != nil:
 	case h.Ref == nil:
 		return // of a later version
@@ -94,8 +104,15 @@ func (c *Conversation) Receive(text []byte) {
 	}
 }
 
+// publishing are the ops of those who have no inbox.
+var publishing = map[string]bool{"auth": true, "publish": true, "pong": true}
+
+func noInbox(*Conversation, []byte) ([]byte, error) {
+	return nil, &transports.ParamError{Param: "op", Detail: "there is no inbox here: want auth, publish or pong"}
+}
+
 func unknown(*Conversation, []byte) ([]byte, error) {
-	return nil, &transports.ParamError{Param: "op", Detail: "want auth, start, read, ack, publish or pong"}
+	return nil, &transports.ParamError{Param: "op", Detail: "want auth, start, read, ack, unack, clear, shelve, unshelve, comment, publish or pong"}
 }
 
 // takeRef says whether the ref can be repeated, and makes null none.

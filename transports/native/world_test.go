@@ -200,12 +200,34 @@ func (c commands) MarkRead(ctx context.Context, who transports.Client, upto stri
 	return c.w.view.MarkRead(ctx, c.marks, who.User, who.Groups, upto, ids)
 }
 
-func (c commands) Acknowledge(ctx context.Context, who transports.Client, id string, rev uint64, note string) ([]byte, error) {
-	a, err := c.w.engine.Do(ctx, alarm.Command{Op: alarm.Acknowledge, User: who.User, Groups: who.Groups, ID: id, Rev: rev, Note: note})
+func (c commands) Do(ctx context.Context, who transports.Client, what transports.Command) ([]byte, error) {
+	a, err := c.w.engine.Do(ctx, alarm.Command{Op: alarm.Op(what.Op), User: who.User, Groups: who.Groups,
+		ID: what.Alarm, Rev: what.Rev, Note: what.Note, Until: what.Until})
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(a)
+	return a.AppendJSON(nil), nil
+}
+
+func (c commands) AckAll(ctx context.Context, who transports.Client, ids []string, note string) ([]byte, error) {
+	var all []alarm.Command
+	for _, id := range ids {
+		all = append(all, alarm.Command{Op: alarm.Acknowledge, User: who.User, Groups: who.Groups, ID: id, Note: note})
+	}
+	done, err := c.w.engine.DoAll(ctx, all)
+	b := []byte{'['}
+	for i, d := range done {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if d.Err != nil {
+			_, p := problem(d.Err)
+			b = fmt.Appendf(b, `{"id":%q,"problem":%s}`, ids[i], p)
+			continue
+		}
+		b = append(d.Alarm.AppendJSON(fmt.Appendf(b, `{"id":%q,"alarm":`, ids[i])), '}')
+	}
+	return append(b, ']'), err
 }
 
 func (c commands) Publish(ctx context.Context, who transports.Client, text []byte) ([]byte, error) {

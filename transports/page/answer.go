@@ -1,10 +1,6 @@
 package page
 
-import (
-	"net/http"
-
-	"tocsin/transports"
-)
+import "net/http"
 
 // A Problem is what went wrong, in words for people.
 type Problem struct {
@@ -46,12 +42,4 @@ func Fail(w http.ResponseWriter, r *http.Request, p Problem) error {
 		p.Retry = 0
 	}
 	return write(w, p.Status, "fail", failPage{Problem: p, Back: placeOf(r).url()})
-}
-
-// placeOf is the place that a request came from, by its URL or its form.
-func placeOf(r *http.Request) place {
-	if r.PostForm != nil {
-		return place{cursor: r.PostForm.Get("cursor"), paused: r.PostForm.Get("pause") != ""}
-	}
-	return place{cursor: transports.CursorOf(r), paused: r.URL.Query().Get("pause") != ""}
 }

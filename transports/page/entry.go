@@ -13,6 +13,9 @@ type entry struct {
 	Type   string    `json:"type"`
 	Time   time.Time `json:"time"`
 	By     string    `json:"by"`
+	Note   string    `json:"note"`
+	Status string    `json:"status"` // in a history only
+	Quiet  bool      `json:"quiet"`  // in a history only
 	Alarm  *alarm    `json:"alarm"`
 	Notice *notice   `json:"notice"`
 }
@@ -40,6 +43,12 @@ type alarm struct {
 	Earlier     uint64            `json:"earlier_unacked"`
 	Message     string            `json:"message"`
 	Attrs       map[string]string `json:"attrs"`
+
+	Chattering   bool       `json:"chattering"`
+	ShelvedUntil *time.Time `json:"shelved_until"`
+	ShelvedBy    string     `json:"shelved_by"`
+	Comments     uint64     `json:"comments"`
+	Superseded   bool       `json:"superseded"`
 }
 
 type notice struct {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"tocsin/transports"
 )
@@ -21,18 +23,65 @@ var (
 // maxForm bounds a form, in bytes: a token is the largest thing in one.
 const maxForm = 64 << 10
 
-// Acknowledge answers POST /inbox/ack: id, note and the place to return to.
-// Errors: ErrOrigin, ErrCSRF, a transports.ParamError, those of Options.Ack.
+// Acknowledge answers POST /inbox/ack: id, once or many times, note and the place
+// to return to. With all, shown has the ids instead. Errors: ErrOrigin, ErrCSRF, a
+// transports.ParamError, those of Options.Do and Options.AckAll.
 func Acknowledge(ctx context.Context, w http.ResponseWriter, r *http.Request, v Visitor, o Options) error {
 	p, err := o.form(w, r, v)
 	if err != nil {
 		return err
 	}
-	id := r.PostForm.Get("id")
-	if id == "" || o.Ack == nil {
+	ids, note := r.PostForm["id"], strings.TrimSpace(r.PostForm.Get("note"))
+	if r.PostForm.Has("all") {
+		ids = r.PostForm["shown"]
+	}
+	switch {
+	case len(ids) == 0 || ids[0] == "" || o.Do == nil:
+		return &transports.ParamError{Param: "id", Detail: "want the id of an alarm"}
+	case len(ids) == 1:
+		err = o.Do(ctx, v.Client, transports.Command{Op: "ack", Alarm: ids[0], Note: note})
+	case o.AckAll == nil:
+		return &transports.ParamError{Param: "id", Detail: "want the id of one alarm"}
+	default:
+		err = o.AckAll(ctx, v.Client, ids, note)
+	}
+	if err != nil {
+		return err
+	}
+	redirect(w, p)
+	return nil
+}
+
+// A shelf is a time for which an alarm may be set aside here.
+type shelf struct {
+	Value, Words string
+	time         time.Duration
+}
+
+var shelves = [...]shelf{{"1h", "1 hour", time.Hour}, {"8h", "8 hours", 8 * time.Hour}, {"24h", "24 hours", 24 * time.Hour}}
+
+// Operate answers POST /inbox/do: op, one of unack, clear, shelve, unshelve and
+// comment, id, note, for, one of 1h, 8h and 24h, and the place to return to.
+// Errors: ErrOrigin, ErrCSRF, a transports.ParamError, those of Options.Do.
+func Operate(ctx context.Context, w http.ResponseWriter, r *http.Request, v Visitor, o Options) error {
+	o = o.withDefaults()
+	p, err := o.form(w, r, v)
+	if err != nil {
+		return err
+	}
+	f := r.PostForm
+	what := transports.Command{Op: f.Get("op"), Alarm: f.Get("id"), Note: strings.TrimSpace(f.Get("note"))}
+	if what.Alarm == "" || o.Do == nil {
 		return &transports.ParamError{Param: "id", Detail: "want the id of an alarm"}
 	}
-	if err := o.Ack(ctx, v.User, v.Groups, id, strings.TrimSpace(r.PostForm.Get("note"))); err != nil {
+	if what.Op == "shelve" {
+		i := slices.IndexFunc(shelves[:], func(s shelf) bool { return s.Value == f.Get("for") })
+		if i < 0 {
+			return &transports.ParamError{Param: "for", Detail: "want 1h, 8h or 24h"}
+		}
+		what.Until = o.Now().Add(shelves[i].time)
+	}
+	if err := o.Do(ctx, v.Client, what); err != nil {
 		return err
 	}
 	redirect(w, p)
@@ -112,7 +161,7 @@ func (o *Options) parseForm(w http.ResponseWriter, r *http.Request) (place, erro
 		}
 		return place{}, &transports.ParamError{Param: "body", Detail: "want a form: " + err.Error()}
 	}
-	return place{cursor: r.PostForm.Get("cursor"), paused: r.PostForm.Get("pause") != ""}, nil
+	return placeOf(r), nil
 }
 
 // sameOrigin says whether a form was sent from a page of this host. Text browsers

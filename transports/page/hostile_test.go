@@ -33,7 +33,7 @@ var allowed = map[string]bool{}
 
 func init() {
 	for name := range strings.FieldsSeq(`html head meta link title body header h1 p b bdi time form input a strong small
-		main div ul li span mark table caption thead tbody tr th td br details summary`) {
+		main div ul li span mark table caption thead tbody tr th td br details summary select option`) {
 		allowed[name] = true
 	}
 }
@@ -66,6 +66,20 @@ func TestHostileTextsAreHarmlessEverywhere(t *testing.T) {
 		for _, part := range []string{"alert(1)", "owned", "evil", "😀", "{{.CSRF}}", "&lt;b&gt;"} {
 			if strings.Contains(evil, part) && strings.Count(text(a.root), part) < 10 {
 				t.Errorf("%q is shown only %d times", evil, strings.Count(text(a.root), part))
+			}
+		}
+		for _, op := range []alarm.Command{{Op: alarm.Comment, Note: evil + "."}, {Op: alarm.Shelve}} {
+			op.User, op.Groups, op.ID = evil, []string{"*"}, noted.ID
+			if _, err := w.engine.Do(t.Context(), op); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, link := range []string{"Pause", "Select"} {
+			harmless(t, evil, w.get(a.link(link)).root)
+		}
+		for _, n := range all(a.root, "a", "") {
+			if text(n) == "History" {
+				harmless(t, evil, w.get(attribute(n, "href")).root)
 			}
 		}
 		// The forms name the alarm that they stand beside.

@@ -79,6 +79,9 @@ func (a *answer) rows() []shown {
 	var rows []shown
 	for _, body := range all(a.root, "tbody", "") {
 		for _, tr := range all(body, "tr", "") {
+			if tr.Parent != body || slices.Contains(strings.Fields(attribute(tr, "class")), "folded") {
+				continue // rows in it come by themselves
+			}
 			rows = append(rows, shown{
 				severity: text(a.one(tr, "span", "severity")), mark: text(a.one(tr, "mark", "")),
 				device: text(a.one(tr, "bdi", "device")), said: text(a.one(tr, "", "text")),

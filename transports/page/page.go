@@ -16,7 +16,9 @@ import (
 // Paths of the page, its forms and its style.
 const (
 	Path       = "/inbox"
+	PathAlarm  = "/inbox/alarm"  // see ServeAlarm
 	PathAck    = "/inbox/ack"    // POST, see Acknowledge
+	PathDo     = "/inbox/do"     // POST, see Operate
 	PathRead   = "/inbox/read"   // POST, see Read
 	PathLogin  = "/inbox/login"  // POST, see Login
 	PathLogout = "/inbox/logout" // POST, see Logout
@@ -53,9 +55,14 @@ type Options struct {
 	// Reached, unless nil, hears what a page that was written has shown.
 	Reached func(inbox.Reach)
 
-	// Ack acknowledges an alarm of the user's; its errors are the caller's own.
-	// nil: the page has no such forms.
-	Ack func(ctx context.Context, user string, groups []string, id, note string) error
+	// Do does something to an alarm of the user's, AckAll acknowledges many; their
+	// errors are the caller's own. nil: the page has no such forms.
+	Do     func(ctx context.Context, c transports.Client, what transports.Command) error
+	AckAll func(ctx context.Context, c transports.Client, ids []string, note string) error
+	// Look gives an alarm as JSON, and what happened to it as the answer of
+	// GET /v1/alarms/{id}/history, from after on (docs/protocol.md §9). Its errors
+	// are the caller's own. nil: there are no pages of single alarms.
+	Look func(ctx context.Context, c transports.Client, id, after string) (alarm, history []byte, err error)
 	// Read marks as read what was announced up to the cursor; nil: no such form.
 	Read func(ctx context.Context, user string, groups []string, upto string) error
 	// SameOrigin says whether the request's Origin is the host it was sent to;
@@ -87,7 +94,7 @@ func (o Options) withDefaults() Options {
 // none is no error: the page says so and starts over.
 func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, v Visitor, o Options) error {
 	o = o.withDefaults()
-	p := place{cursor: transports.CursorOf(r), paused: r.URL.Query().Get("pause") != ""}
+	p := placeOf(r)
 	l, err := o.list(ctx, v.Client, p.cursor)
 	if err != nil {
 		return err
@@ -101,25 +108,53 @@ func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, v Visito
 	return nil
 }
 
-// A place is where the user is on the page: what its URL says.
+// A place is where the user is on the pages: what their URLs say.
 type place struct {
 	cursor string
 	paused bool
+	// selecting: the page stands still for alarms to be ticked.
+	selecting bool
+	// alarm is the one that is looked at alone; empty on the list.
+	alarm string
+	after string // in its history
 }
 
-// url writes the place; what cannot be a cursor is left out.
+// placeOf is the place that a request came from, by its URL or its form.
+func placeOf(r *http.Request) place {
+	if f := r.PostForm; f != nil {
+		return place{cursor: f.Get("cursor"), paused: f.Get("pause") != "", alarm: f.Get("at")}
+	}
+	q := r.URL.Query()
+	p := place{cursor: transports.CursorOf(r), paused: q.Get("pause") != "", selecting: q.Get("select") != ""}
+	if r.URL.Path == PathAlarm {
+		p.alarm, p.after = q.Get("id"), q.Get("after")
+	}
+	return p
+}
+
+// url writes the place; what cannot be a cursor or an alarm is left out.
 func (p place) url() string {
-	q := url.Values{}
+	q, path := url.Values{}, Path
 	if _, err := inbox.ParseCursor(p.cursor); err == nil {
 		q.Set("cursor", p.cursor)
 	}
 	if p.paused {
 		q.Set("pause", "1")
 	}
-	if len(q) == 0 {
-		return Path
+	if p.selecting {
+		q.Set("select", "1")
 	}
-	return Path + "?" + q.Encode()
+	if _, _, ok := inbox.ParseID(p.alarm); ok {
+		path = PathAlarm
+		q.Set("id", p.alarm)
+		if p.after != "" {
+			q.Set("after", p.after)
+		}
+	}
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
 }
 
 // headers are those of all answers of this package. The policy for referrers is

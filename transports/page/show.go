@@ -35,12 +35,10 @@ type inboxPage struct {
 	Refresh  int    // seconds; 0 while paused
 	Next     string // the URL of the next refresh, which is that of resuming too
 	Pause    string // the URL that shows the same and stands still
-	Cursor   string // to be returned by forms
-	Paused   bool
-	CSRF     string
-	MayAck   bool
+	Select   string // the URL that has boxes to tick; empty for none
 	MayRead  bool
 	MayLeave bool
+	*frame
 
 	Gap    *gapWords
 	Notes  []string
@@ -49,7 +47,23 @@ type inboxPage struct {
 	Unread int
 	Counts []counter
 	Open   int // alarms that are active or unacknowledged
+	Flood  *floodBar
+	Listed int // alarms and notices, folded or not
 	Rows   []shownRow
+}
+
+// A frame is what rows and forms need of the page that they stand on.
+type frame struct {
+	CSRF   string
+	Cursor string // to be returned by forms, as are the next two
+	Paused bool
+	At     string // the alarm that the page is about
+
+	MayAck    bool // there are forms that acknowledge
+	MayAct    bool // and those of all other commands
+	Noted     bool // there is time to write a note
+	Selecting bool // rows have boxes to tick instead of forms
+	Shelves   []shelf
 }
 
 // A counter is one of the open alarms by severity.
@@ -76,8 +90,17 @@ type shownRow struct {
 	States    []state
 	Earlier   uint64
 	CanAck    bool
+	Acked     bool
+	Active    bool
+	Shelved   bool
 	Done      bool // neither active nor waiting for anybody
 	From      string
+	Comments  uint64
+	History   string // the URL of the alarm's page
+	// Folded are rows that this one stands for in a flood. It has no others of the
+	// above than severity, Name and Groups.
+	Folded []shownRow
+	Frame  *frame
 }
 
 type attr struct{ Name, Value string }
@@ -86,6 +109,7 @@ type attr struct{ Name, Value string }
 type state struct {
 	Word, By, Note string
 	At             *stamp
+	Until          *stamp
 }
 
 // show makes what the template gets.
@@ -97,12 +121,12 @@ func (o *Options) show(v Visitor, p place, l *listing) *inboxPage {
 		pause.cursor = l.cursor
 	}
 	pg := &inboxPage{
-		User: clean(v.User), Now: stampOf(now, now), Paused: p.paused,
-		Next: next.url(), Pause: pause.url(), Cursor: l.cursor,
-		CSRF: o.CSRF(v.Session), MayAck: o.Ack != nil, MayRead: o.Read != nil, MayLeave: o.Logout != nil,
-		Gap: wordsOf(l.gap), Unread: l.counts.Unread,
+		User: clean(v.User), Now: stampOf(now, now),
+		Next: next.url(), Pause: pause.url(), MayRead: o.Read != nil, MayLeave: o.Logout != nil,
+		Gap: wordsOf(l.gap), Unread: l.counts.Unread, Flood: floodOf(l.counts, now),
+		frame: o.frame(v, p, l.cursor),
 	}
-	if !p.paused {
+	if !p.paused && !p.selecting {
 		pg.Refresh = o.pauseBefore(l)
 	}
 	if l.lost {
@@ -115,8 +139,20 @@ func (o *Options) show(v Visitor, p place, l *listing) *inboxPage {
 		pg.Counts = append(pg.Counts, counter{severityOf(s.String()), l.counts.Active[s]})
 		pg.Open += l.counts.Active[s]
 	}
+	canAck := 0
 	for _, r := range l.newest(o.Rows) {
-		pg.Rows = append(pg.Rows, o.showRow(r, now))
+		row := o.showRow(r, now, pg.frame)
+		if row.CanAck {
+			canAck++
+		}
+		pg.Rows = append(pg.Rows, row)
+	}
+	if pg.Listed = len(pg.Rows); pg.Flood != nil {
+		pg.Rows = fold(pg.Rows)
+	}
+	if canAck > 1 && o.AckAll != nil {
+		pause.selecting, pause.paused = true, p.paused
+		pg.Select = pause.url()
 	}
 	pg.First, pg.Since = l.first || l.gap != nil && l.gap.Reason != inbox.GapCompacted, l.since()
 	pg.Title = title(l.counts)
@@ -163,16 +199,29 @@ func title(c inbox.Counts) string {
 	return strings.Join(append(words, "Tocsin"), " · ")
 }
 
-func (o *Options) showRow(r *row, now time.Time) shownRow {
+// frame is what rows and forms need of a page at this place.
+func (o *Options) frame(v Visitor, p place, cursor string) *frame {
+	return &frame{
+		CSRF: o.CSRF(v.Session), Cursor: cursor, Paused: p.paused, At: p.alarm,
+		MayAck: o.Do != nil && !p.selecting, Selecting: p.selecting,
+		Noted: p.paused || p.alarm != "", MayAct: o.Do != nil && !p.selecting && (p.paused || p.alarm != ""), Shelves: shelves[:],
+	}
+}
+
+func (o *Options) showRow(r *row, now time.Time, f *frame) shownRow {
 	if r.Notice != nil {
-		return shownRow{severity: noticeShape, Mark: r.mark, Name: clean(r.Notice.Title),
+		return shownRow{Frame: f, severity: noticeShape, Mark: r.mark, Name: clean(r.Notice.Title),
 			From: clean(r.Notice.From), Text: cut(clean(r.Notice.Body)), Raised: stampOf(r.Time, now)}
 	}
 	a := r.Alarm
 	s := shownRow{severity: severityOf(a.Severity), Mark: r.mark, ID: a.ID, Name: clean(a.Type),
 		Qualifier: clean(a.Qualifier), Device: clean(a.Device), Groups: clean(strings.Join(a.Groups, ", ")),
 		Text: clean(a.Message), Raised: stampOf(a.RaisedAt, now), Count: a.Count, Earlier: a.Earlier,
-		CanAck: !a.Acked || a.Earlier > 0, Done: !a.Active && a.Acked, States: statesOf(a, now)}
+		CanAck: !a.Acked || a.Earlier > 0, Done: !a.Active && a.Acked, States: statesOf(a, now),
+		Acked: a.Acked, Active: a.Active, Shelved: a.ShelvedUntil != nil, Comments: a.Comments, Frame: f}
+	if o.Look != nil && f.At == "" {
+		s.History = place{alarm: a.ID, cursor: f.Cursor, paused: f.Paused}.url()
+	}
 	if a.Count > 1 {
 		last := stampOf(a.LastRaised, now)
 		s.Last = &last
@@ -201,6 +250,13 @@ func statesOf(a *alarm, now time.Time) []state {
 			s.Note = clean(a.ClearReason)
 		}
 		list = append(list, s)
+	}
+	if a.Chattering {
+		list = append(list, state{Word: "chattering"})
+	}
+	if a.ShelvedUntil != nil {
+		at := stampOf(*a.ShelvedUntil, now)
+		list = append(list, state{Word: "shelved", By: clean(a.ShelvedBy), Until: &at})
 	}
 	if !a.Acked {
 		return append(list, state{Word: "unacknowledged"})

@@ -3,6 +3,7 @@ package page_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -93,10 +94,11 @@ func (w *world) options() page.Options {
 	return page.Options{
 		View: w.view, Limits: transports.Limits{}.WithDefaults(), Now: w.clock,
 		SameOrigin: w.sameOrigin, CSRF: auth.CSRFToken, CheckCSRF: auth.CheckCSRF,
-		Ack: func(ctx context.Context, user string, groups []string, id, note string) error {
-			_, err := w.engine.Do(ctx, alarm.Command{Op: alarm.Acknowledge, User: user, Groups: groups, ID: id, Note: note})
+		Do: func(ctx context.Context, c transports.Client, what transports.Command) error {
+			_, err := w.engine.Do(ctx, alarm.Command{Op: alarm.Op(what.Op), User: c.User, Groups: c.Groups, ID: what.Alarm, Note: what.Note, Until: what.Until})
 			return err
 		},
+		AckAll: w.ackAll, Look: w.look,
 		Read: func(ctx context.Context, user string, groups []string, upto string) error {
 			_, err := w.view.MarkRead(ctx, marks{w: w}, user, groups, upto, nil)
 			return err
@@ -115,6 +117,34 @@ func (w *world) options() page.Options {
 	}
 }
 
+func (w *world) ackAll(ctx context.Context, c transports.Client, ids []string, note string) error {
+	var commands []alarm.Command
+	for _, id := range ids {
+		commands = append(commands, alarm.Command{Op: alarm.Acknowledge, User: c.User, Groups: c.Groups, ID: id, Note: note})
+	}
+	done, err := w.engine.DoAll(ctx, commands)
+	for _, d := range done {
+		err = errors.Join(err, d.Err)
+	}
+	return err
+}
+
+func (w *world) look(ctx context.Context, c transports.Client, id, after string) (text, history []byte, err error) {
+	a, err := w.engine.Get(ctx, c.User, c.Groups, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	changes, next, err := w.engine.History(ctx, c.User, c.Groups, id, after, 5)
+	history = []byte(`{"entries":[`)
+	for i, change := range changes {
+		if i > 0 {
+			history = append(history, ',')
+		}
+		history = change.AppendJSON(history)
+	}
+	return a.AppendJSON(nil), fmt.Appendf(history, `],"next":%q}`, next), err
+}
+
 type action func(context.Context, http.ResponseWriter, *http.Request, page.Visitor, page.Options) error
 
 // handler mounts the page as a server does.
@@ -122,6 +152,7 @@ func (w *world) handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, act := range map[string]action{
 		"GET " + page.Path: page.Serve, "POST " + page.PathAck: page.Acknowledge,
+		"GET " + page.PathAlarm: page.ServeAlarm, "POST " + page.PathDo: page.Operate,
 		"POST " + page.PathRead: page.Read, "POST " + page.PathLogout: page.Logout,
 	} {
 		mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
@@ -159,7 +190,10 @@ func (w *world) check(err error) {
 func statusOf(err error) int {
 	var param *transports.ParamError
 	var large *http.MaxBytesError
+	var field *inbox.FieldError
 	switch {
+	case errors.As(err, &field):
+		return http.StatusUnprocessableEntity
 	case errors.Is(err, page.ErrOrigin), errors.Is(err, page.ErrCSRF):
 		return http.StatusForbidden
 	case errors.Is(err, alarm.ErrNotFound):

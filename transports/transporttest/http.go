@@ -27,6 +27,7 @@ type wire struct {
 	client      *http.Client
 	base, token string
 	cursor      string
+	tag         string          // of the last answer
 	cut         context.Context // over with Close
 	cancel      context.CancelFunc
 }
@@ -70,14 +71,15 @@ func (w *wire) get(ctx context.Context, path string, header ...string) (*http.Re
 		_ = resp.Body.Close()
 		return nil, &End{Code: resp.StatusCode}
 	}
+	w.tag = resp.Header.Get("ETag")
 	return resp, nil
 }
 
 // whole gets an answer that ends by itself.
-func (w *wire) whole(ctx context.Context, path string) ([]byte, error) {
+func (w *wire) whole(ctx context.Context, path string, header ...string) ([]byte, error) {
 	ctx, cancel := w.bound(ctx)
 	defer cancel()
-	resp, err := w.get(ctx, path)
+	resp, err := w.get(ctx, path, header...)
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +90,13 @@ func (w *wire) whole(ctx context.Context, path string) ([]byte, error) {
 // A pollReader asks again and again.
 type pollReader struct {
 	*wire
-	hold int // seconds
+	hold  int // seconds
+	shows Counters
 }
 
 func connectPoll(hold int) func(ctx context.Context, base, token, cursor string) (Reader, error) {
 	return func(ctx context.Context, base, token, cursor string) (Reader, error) {
-		r := &pollReader{newWire(base, token, cursor), hold}
+		r := &pollReader{wire: newWire(base, token, cursor), hold: hold}
 		if cursor != "" {
 			return r, nil
 		}
@@ -125,11 +128,19 @@ func (r *pollReader) once(ctx context.Context, hold int) (Batch, error) {
 	if hold > 0 {
 		q.Set("wait", fmt.Sprint(hold))
 	}
-	text, err := r.whole(ctx, "/v1/inbox?"+q.Encode())
-	if err != nil {
+	var known []string
+	if r.tag != "" { // else a change of counters between two polls is not news
+		known = []string{"If-None-Match", r.tag}
+	}
+	text, err := r.whole(ctx, "/v1/inbox?"+q.Encode(), known...)
+	switch {
+	case err != nil && endOf(err).Code == http.StatusNotModified:
+		return Batch{}, nil
+	case err != nil:
 		return Batch{}, err
 	}
 	var page struct {
+		Counters
 		Entries []json.RawMessage
 		Cursor  string
 		Gap     *struct{ Reason string }
@@ -144,8 +155,20 @@ func (r *pollReader) once(ctx context.Context, hold int) (Batch, error) {
 	if page.Gap != nil {
 		b.Gap = page.Gap.Reason
 	}
-	r.cursor = page.Cursor
+	r.cursor, r.shows = page.Cursor, page.Counters
 	return b, nil
+}
+
+func (r *pollReader) Counters(ctx context.Context, want Counters) error {
+	for !r.shows.is(want) {
+		if _, err := r.once(ctx, r.hold); err != nil {
+			return fmt.Errorf("while it shows %v: %w", r.shows, err)
+		}
+		if err := pause(ctx, pollEvery); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func batchOf(texts []json.RawMessage) (b Batch, err error) {
@@ -162,9 +185,10 @@ func batchOf(texts []json.RawMessage) (b Batch, err error) {
 // An sseReader reads one stream by the letter.
 type sseReader struct {
 	*wire
-	body io.ReadCloser
-	in   *bufio.Reader
-	bye  string
+	body  io.ReadCloser
+	in    *bufio.Reader
+	bye   string
+	shows Counters
 }
 
 func connectSSE(ctx context.Context, base, token, cursor string) (Reader, error) {
@@ -248,7 +272,22 @@ func (r *sseReader) event() (event, data string, err error) {
 	if id != "" {
 		r.cursor = id
 	}
-	return event, strings.Join(lines, "\n"), nil
+	data = strings.Join(lines, "\n")
+	if event == "hello" || event == "counts" {
+		err = json.Unmarshal([]byte(data), &r.shows)
+	}
+	return event, data, err
+}
+
+func (r *sseReader) Counters(ctx context.Context, want Counters) error {
+	stop := context.AfterFunc(ctx, r.cancel)
+	defer stop()
+	for !r.shows.is(want) {
+		if _, _, err := r.event(); err != nil {
+			return fmt.Errorf("while it shows %v: %w", r.shows, err)
+		}
+	}
+	return nil
 }
 
 // pause waits between two requests of a client.

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -14,10 +16,13 @@ import (
 
 // A pageReader reads as somebody who looks at the page, which refreshes itself:
 // what is new is what is marked. After a gap that starts over, that is all.
-type pageReader struct{ *wire }
+type pageReader struct {
+	*wire
+	shows Counters
+}
 
 func connectPage(ctx context.Context, base, token, cursor string) (Reader, error) {
-	r := &pageReader{newWire(base, token, cursor)}
+	r := &pageReader{wire: newWire(base, token, cursor)}
 	if cursor != "" {
 		return r, nil
 	}
@@ -71,6 +76,9 @@ func (r *pageReader) once(ctx context.Context) (Batch, error) {
 		}
 	}
 	for row := range elements(root, "tr", "") {
+		if hasClass(row, "folded") {
+			continue // in a flood it stands for others, which follow in it
+		}
 		device, ok := first(row, "bdi", "device")
 		if !ok {
 			continue // the head of the table
@@ -81,8 +89,41 @@ func (r *pageReader) once(ctx context.Context) (Batch, error) {
 		}
 	}
 	slices.Reverse(b.Entries) // the newest stands on top
+	r.shows = countersOf(root)
 	r.cursor = next
 	return b, nil
+}
+
+func (r *pageReader) Counters(ctx context.Context, want Counters) error {
+	for !r.shows.is(want) {
+		if _, err := r.once(ctx); err != nil {
+			return fmt.Errorf("while it shows %v: %w", r.shows, err)
+		}
+		if err := pause(ctx, pollEvery); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// countersOf are those of the page, each a number and a word.
+func countersOf(root *html.Node) Counters {
+	c := Counters{Active: map[string]int{}}
+	for list := range elements(root, "ul", "counters") {
+		for item := range elements(list, "li", "") {
+			number, _ := first(item, "b", "")
+			n, err := strconv.Atoi(number)
+			if err != nil {
+				continue
+			}
+			if word, _, _ := strings.Cut(attributeOf(item, "class"), " "); word == "unread" {
+				c.Unread = n
+			} else {
+				c.Active[word] = n
+			}
+		}
+	}
+	return c
 }
 
 // cursorOf is the cursor in the URL of the page's refresh.
@@ -105,11 +146,15 @@ func elements(root *html.Node, tag, class string) func(func(*html.Node) bool) {
 	return func(yield func(*html.Node) bool) {
 		for n := range root.Descendants() {
 			fits := n.Type == html.ElementNode && n.Data == tag
-			if fits && (class == "" || slices.Contains(strings.Fields(attributeOf(n, "class")), class)) && !yield(n) {
+			if fits && (class == "" || hasClass(n, class)) && !yield(n) {
 				return
 			}
 		}
 	}
+}
+
+func hasClass(n *html.Node, class string) bool {
+	return slices.Contains(strings.Fields(attributeOf(n, "class")), class)
 }
 
 func first(root *html.Node, tag, class string) (text string, ok bool) {

@@ -29,6 +29,7 @@ var scenarios = []scenario{
 	{"TokenIsRenewedInPlace", tokenIsRenewedInPlace},
 	{"TokenIsRevoked", tokenIsRevoked},
 	{"LeavingAGroup", leavingAGroup},
+	{"QuietCounters", quietCounters},
 	{"ShutdownInABurst", shutdownInABurst},
 	{"Rotation", rotation},
 	{"HostileText", hostileText},

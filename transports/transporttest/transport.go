@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"unicode"
 )
@@ -48,7 +49,25 @@ type Reader interface {
 	Next(ctx context.Context) (Batch, error)
 	// Cursor is the one to go on with, at another transport, too.
 	Cursor() string
+	// Counters reads on until the client is told these; what else comes is passed
+	// over.
+	Counters(ctx context.Context, want Counters) error
 	Close()
+}
+
+// Counters are what a client shows of the whole inbox, by the wire's words.
+type Counters struct {
+	Unread int            `json:"unread"`
+	Active map[string]int `json:"active"`
+}
+
+// is compares them; severities that there are none of may be missing.
+func (c Counters) is(want Counters) bool {
+	none := func(_ string, n int) bool { return n == 0 }
+	a, b := maps.Clone(c.Active), maps.Clone(want.Active)
+	maps.DeleteFunc(a, none)
+	maps.DeleteFunc(b, none)
+	return c.Unread == want.Unread && maps.Equal(a, b)
 }
 
 // A Batch is what a client is told at once, up to the reader's cursor.

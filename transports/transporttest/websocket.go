@@ -17,12 +17,14 @@ type socketReader struct {
 	conn   *websocket.Conn
 	cursor string
 	bye    string
+	shows  Counters
 
 	mu sync.Mutex // of writing
 }
 
 // A frame is what the server says.
 type frame struct {
+	Counters
 	Op      string
 	Ref     json.RawMessage
 	Cursor  string
@@ -113,8 +115,11 @@ func (r *socketReader) read(ctx context.Context) (frame, error) {
 	if err := json.Unmarshal(text, &f); err != nil {
 		return f, fmt.Errorf("a frame that is none: %w: %.200q", err, text)
 	}
-	if f.Op == "bye" {
+	switch f.Op {
+	case "bye":
 		r.bye = f.Reason
+	case "hello", "entries", "counts":
+		r.shows = f.Counters
 	}
 	return f, nil
 }
@@ -138,6 +143,15 @@ func (r *socketReader) Next(ctx context.Context) (Batch, error) {
 			r.cursor = f.Cursor
 		}
 	}
+}
+
+func (r *socketReader) Counters(ctx context.Context, want Counters) error {
+	for !r.shows.is(want) {
+		if _, err := r.read(ctx); err != nil {
+			return fmt.Errorf("while it shows %v: %w", r.shows, err)
+		}
+	}
+	return nil
 }
 
 // answer reads until the server answers what was said, for a while.

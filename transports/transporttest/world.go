@@ -36,7 +36,8 @@ type Front func(t testing.TB, nodes []string) (url string)
 // Settings of a world; the zero value is that of most scenarios.
 type Settings struct {
 	Limits transports.Limits
-	Nodes  int // addresses there are; 0 is one
+	Nodes  int           // addresses there are; 0 is one
+	Fold   time.Duration // of repeated alarms; 0 folds none
 }
 
 // A World is a log in memory with nodes on it, behind real sockets, and what
@@ -46,6 +47,7 @@ type World struct {
 	log         *inbox.MemoryLog
 	revocations *bucket
 	limits      transports.Limits
+	fold        time.Duration
 	front       string // empty: clients connect to a node that runs
 	addresses   []string
 
@@ -67,7 +69,7 @@ type node struct {
 // NewWorld starts the first node, and the front unless it is nil.
 func NewWorld(t testing.TB, front Front, s Settings) *World {
 	t.Helper()
-	w := &World{T: t, log: &inbox.MemoryLog{}, revocations: newBucket(), limits: s.Limits}
+	w := &World{T: t, log: &inbox.MemoryLog{}, revocations: newBucket(), limits: s.Limits, fold: s.Fold}
 	// Small flushes, so that what comes at once is cut into several.
 	w.limits.FlushEntries = limit
 	for range max(s.Nodes, 1) {
@@ -129,7 +131,7 @@ func (w *World) Start(number int) {
 	}
 	revocations := auth.NewRevocations(w.revocations, auth.RevocationOptions{})
 	n.dir = directory.New(directory.Options{Log: w.log, View: n.view, Epoch: epoch})
-	n.alarms = alarm.New(alarm.Options{Log: w.log, View: n.view, Router: n.dir, Epoch: epoch, Unassigned: unassigned})
+	n.alarms = alarm.New(alarm.Options{Log: w.log, View: n.view, Router: n.dir, Epoch: epoch, Unassigned: unassigned, Fold: w.fold})
 	n.server, err = httpd.New(httpd.Options{
 		View: n.view, Marks: noMarks{}, Auth: &auth.Gate{Verifier: verifier, Revocations: revocations},
 		Alarms: n.alarms, Directory: n.dir, Metrics: metrics.New(), Limits: w.limits, DrainSpread: -1, Connections: 100,

@@ -22,7 +22,7 @@ function cameAt(entry) {
 
 export function createInbox() {
   const rows = new Map();
-  let counts = { unread: 0, active: {} };
+  let counts = { unread: 0, active: {}, flood: null };
 
   function applyOne(entry, fresh) {
     const key = keyOf(entry);
@@ -75,7 +75,8 @@ export function createInbox() {
     },
 
     setCounts(next) {
-      if (next && typeof next.unread === "number") counts = { unread: next.unread, active: next.active || {} };
+      if (!next || typeof next.unread !== "number") return;
+      counts = { unread: next.unread, active: next.active || {}, flood: next.flood || null };
     },
 
     counts: () => counts,

@@ -60,9 +60,19 @@ function response(alarm) {
     alarm.ack_note ? el("span", { class: "note", dir: "auto" }, ` (${alarm.ack_note})`) : null);
 }
 
+// asides are what else there is to say: it is set aside, or it will not settle.
+function asides(alarm) {
+  const list = [];
+  if (alarm.shelved_until) {
+    list.push(el("p", { class: "state" }, "shelved until ", time(alarm.shelved_until), " by ", el("bdi", null, alarm.shelved_by || "somebody")));
+  }
+  if (alarm.chattering) list.push(el("p", { class: "state" }, "chattering"));
+  return list;
+}
+
 function states(row, acknowledge) {
   const { alarm } = row;
-  const cell = el("td", { class: "states" }, condition(alarm), response(alarm));
+  const cell = el("td", { class: "states" }, condition(alarm), ...asides(alarm), response(alarm));
   if (alarm.earlier_unacked > 0) cell.append(el("p", null, `${alarm.earlier_unacked} earlier unacknowledged`));
   if (!alarm.acked || alarm.earlier_unacked > 0) {
     const button = el("button", { type: "button", "aria-label": `Acknowledge ${alarm.type} on ${alarm.device}` }, "Acknowledge");

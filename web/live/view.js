@@ -91,6 +91,9 @@ export function createView(inbox, { acknowledge }) {
     timer = 0;
     const counts = inbox.counts();
     const open = drawCounts(counts);
+    const { flood } = counts;
+    show(byId("flood"), flood !== null);
+    if (flood) setText(byId("flood-text"), `More comes than anybody can look at. ${flood.quiet} minor and warning alarms have come quietly.`);
     const rows = inbox.sorted(false);
     const done = inbox.sorted(true);
     drawOpen(rows.slice(0, MOST_ROWS));

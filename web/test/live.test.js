@@ -55,6 +55,15 @@ test("notices stay until they are read", () => {
   assert.equal(inbox.sorted(false).length, 0);
 });
 
+test("a flood lasts as long as the counters have it", () => {
+  const inbox = createInbox();
+  assert.equal(inbox.counts().flood, null);
+  inbox.setCounts({ unread: 12, active: { minor: 12 }, flood: { since: "2026-11-21T12:00:00.000Z", quiet: 12 } });
+  assert.equal(inbox.counts().flood.quiet, 12);
+  inbox.setCounts({ unread: 2, active: { minor: 2 } });
+  assert.equal(inbox.counts().flood, null);
+});
+
 test("entries of a later version are passed over", () => {
   const inbox = createInbox();
   inbox.apply([{ type: "weather", time: "", weather: {} }]);

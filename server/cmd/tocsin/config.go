@@ -107,7 +107,7 @@ func (c *configuration) print(w io.Writer) error {
 func yamlText(s setting) string {
 	text := s.shown()
 	switch s.value.(type) {
-	case listValue:
+	case listValue, spansValue:
 		if text == "" {
 			return "[]"
 		}

@@ -209,7 +209,11 @@ func parseYAML(path string, data []byte) (*yaml.Node, error) {
 
 // scalarText is a node as a flag would have it; lists are joined with commas.
 func scalarText(s setting, node *yaml.Node) (string, error) {
-	_, takesList := s.value.(listValue)
+	takesList := false
+	switch s.value.(type) {
+	case listValue, spansValue:
+		takesList = true
+	}
 	switch {
 	case node.Kind == yaml.ScalarNode && node.Tag != "!!null":
 		return node.Value, nil

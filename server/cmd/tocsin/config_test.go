@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"tocsin/server/alarm"
 )
 
 // load reads a configuration as `tocsin serve` would. It adds a key to verify
@@ -94,7 +96,7 @@ func TestTheSampleHasEverySettingInOrderWithItsDefaultAndAReason(t *testing.T) {
 func TestEverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 	other := map[string]string{ // a text that is not the default
 		"host:port": "127.0.0.1:9", "origins": "https://a.example", "": "false", "file": "f", "name": "n", "dir": "d",
-		"groups": "g", "duration": "31s", "size": "1025KiB", "n": "3", "algorithms": "RS256",
+		"groups": "g", "type=duration": "door=2h,overspeed=10m", "duration": "31s", "size": "1025KiB", "n": "3", "algorithms": "RS256",
 		"interval|always": "always", "clamp|trust": "trust", "debug|info|warn|error": "warn", "text|json": "json",
 		"urls": "https://a.example/hook", "events": "alarm.acked",
 	}
@@ -188,10 +190,18 @@ func TestAWrongSettingIsRefusedWithItsPlaceItsValueAndWhatIsWanted(t *testing.T)
 		{"url with a password", "", nil, []string{"--nats-url", "http://me:pw@a"}, []string{"http://redacted@a"}},
 		{"algorithms", "", nil, []string{"--jwt-algorithms", "RS256,none"}, []string{`want a list of HS256, RS256, ES256 or EdDSA, not "RS256,none"`}},
 		{"origins", "allowed-origins: [https://a/]\n", nil, nil, []string{"want a list of web origins"}},
+		{"a time by type", "auto-clear: [overspeed=10]\n", nil, nil, []string{"auto-clear: want a list of type=duration with durations from 1s to 8760h, such as overspeed=10m"}},
+		{"no time", "", nil, []string{"--auto-clear", "overspeed"}, []string{"want a list of type=duration"}},
+		{"too short a time", "", nil, []string{"--auto-clear", "overspeed=999ms"}, []string{"want a list of type=duration"}},
+		{"too long a time", "", nil, []string{"--auto-clear", "overspeed=8760h1s"}, []string{"want a list of type=duration"}},
+		{"no type", "", nil, []string{"--auto-clear", "over speed=10m"}, []string{"want a list of type=duration"}},
+		{"a type twice", "", nil, []string{"--auto-clear", "a=10m,a=11m"}, []string{"want a list of type=duration"}},
+		{"retention below the window", "", nil, []string{"--retention", "19m"}, []string{"retention: want 0 or at least twice dedupe-window"}},
 		{"no group", "unassigned-groups: []\n", nil, nil, []string{"want at least one"}},
 		{"no key", "", nil, []string{"--jwt-pem-file", ""}, []string{"want a key to verify tokens with", "tocsin secret"}},
 		{"two secrets", "", []string{"TOCSIN_JWT_HS256=abc"}, []string{"--jwt-hs256-file", "f"}, []string{"not both"}},
 		{"no store", "", nil, []string{"--data", ""}, []string{"data: want a directory"}},
+		{"mqtt elsewhere", "", nil, []string{"--nats-url", "nats://a", "--mqtt", ":1883"}, []string{"mqtt: want none with nats-url"}},
 		{"no replicas", "", nil, []string{"--replicas", "3"}, []string{"replicas: want 1 without nats-url"}},
 		{"same address", "", nil, []string{"--ops", "127.0.0.1:8080"}, []string{"ops: want another address"}},
 		{"no file", "", []string{"TOCSIN_CONFIG=/nowhere/t.yml"}, nil, []string{"read the configuration: open /nowhere/t.yml"}},
@@ -225,9 +235,11 @@ func TestSettingsAreWrittenAsTheyAreRead(t *testing.T) {
 	d := 90 * time.Minute
 	n := int64(1536)
 	for want, v := range map[string]value{
-		"1h30m":   durationValue{&d, 0, day},
-		"1536B":   sizeValue{&n, 0, maxSize},
-		"a,b":     listValue{p: &[]string{"a", "b"}},
+		"1h30m": durationValue{&d, 0, day},
+		"1536B": sizeValue{&n, 0, maxSize},
+		"a,b":   listValue{p: &[]string{"a", "b"}},
+		"a=1s,b=8760h": spansValue{p: &map[string]time.Duration{"b": 365 * day, "a": time.Second}, fits: alarm.CheckType,
+			least: time.Second, most: 365 * day},
 		"always":  choiceValue{&[]string{"always"}[0], []string{"always"}},
 		"64MiB":   sizeValue{&[]int64{64 << 20}[0], 0, maxSize},
 		"0":       sizeValue{&[]int64{0}[0], 0, maxSize},

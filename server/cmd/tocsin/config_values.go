@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -114,6 +115,40 @@ func isOrigin(s string) bool {
 
 func (v listValue) String() string { return strings.Join(*v.p, ",") }
 func (v listValue) Type() string   { return v.kind }
+
+// A spansValue gives names durations, separated by commas: overspeed=10m.
+type spansValue struct {
+	p           *map[string]time.Duration
+	fits        func(name string) error
+	least, most time.Duration
+}
+
+func (v spansValue) Set(s string) error {
+	spans := map[string]time.Duration{}
+	for item := range strings.SplitSeq(s, ",") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		name, text, _ := strings.Cut(item, "=")
+		d, err := time.ParseDuration(text)
+		_, twice := spans[name]
+		if err != nil || v.fits(name) != nil || twice || d < v.least || d > v.most {
+			return fmt.Errorf("want a list of %s with durations from %s to %s, such as overspeed=10m", v.Type(), brief(v.least), brief(v.most))
+		}
+		spans[name] = d
+	}
+	*v.p = spans
+	return nil
+}
+
+func (v spansValue) String() string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(*v.p)) {
+		list = append(list, name+"="+brief((*v.p)[name]))
+	}
+	return strings.Join(list, ",")
+}
+func (v spansValue) Type() string { return "type=duration" }
 
 type intValue struct {
 	p           *int

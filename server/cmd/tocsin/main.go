@@ -97,7 +97,7 @@ func newRoot() *cobra.Command {
 	root.SetCompletionCommandGroupID(groupTools)
 	root.AddCommand(
 		newServe(), newDemo(), newConfig(),
-		newPublish(), newTail(), newReplay(), newImport(), newExplain(),
+		newPublish(), newTail(), newAlarms(), newAck(), newExplain(), newReplay(), newImport(),
 		newToken(), newSecret(), newVersion())
 	return root
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"sync"
@@ -18,6 +20,7 @@ import (
 	"tocsin/server/hooks"
 	"tocsin/server/httpd"
 	"tocsin/server/inbox"
+	"tocsin/server/ingest"
 	"tocsin/server/metrics"
 	"tocsin/server/natslog"
 	"tocsin/server/presence"
@@ -77,6 +80,7 @@ type node struct {
 	hooks     *hooks.Hooks // nil if nobody is told
 	presence  *presence.Registry
 	evidence  *presence.Evidence // nil if none is kept
+	letters   ingest.DeadLetters
 	directory *directory.Directory
 	alarms    *alarm.Engine
 	server    *httpd.Server
@@ -110,12 +114,14 @@ func (n *node) serve(ctx context.Context) (err error) {
 		n.followLog,   // the view: everything in memory
 		n.followMarks, // what has been read
 		n.guard,       // tickets, and tokens that were taken back
+		n.keepLetters, // what doors refuse
 		n.makeHooks,   // who else is told
 		n.attend,      // who is connected, and who got what
 		n.decide,      // what events and commands do
 		n.work,        // what needs a clock, on one node at a time
 		n.makeDoors,
 		n.followRevocations, // the doors hear of them
+		n.serveMQTT,
 	} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -163,6 +169,7 @@ func (n *node) openLog(ctx context.Context) (err error) {
 		Dir: n.conf.Data, URL: n.conf.NATSURL,
 		SyncAlways: n.conf.Sync == syncAlways, SyncInterval: n.conf.SyncInterval,
 		Reserve: reserve, DedupeWindow: n.conf.DedupeWindow, Replicas: n.conf.Replicas,
+		MQTT:   n.conf.MQTT,
 		Logger: n.logger,
 	})
 	if err != nil {
@@ -174,7 +181,40 @@ func (n *node) openLog(ctx context.Context) (err error) {
 		}
 		return 0
 	})
+	n.measureLog()
 	return nil
+}
+
+// measureTimeout bounds how long the log may take to say how large it is.
+const measureTimeout = time.Second
+
+// measureLog adds the log's size to the metrics, asked for when they are.
+func (n *node) measureLog() {
+	gauge := func(name, help string, of func(ctx context.Context, b inbox.Bounds) (float64, error)) {
+		n.metrics.Gauge(name, help, func() float64 {
+			ctx, cancel := context.WithTimeout(n.running, measureTimeout)
+			defer cancel()
+			b, err := n.store.Bounds(ctx)
+			if err != nil {
+				return math.NaN()
+			}
+			v, err := of(ctx, b)
+			if err != nil {
+				return math.NaN()
+			}
+			return v
+		})
+	}
+	gauge("tocsin_log_messages", "Entries in the log.", func(_ context.Context, b inbox.Bounds) (float64, error) {
+		return float64(b.Messages), nil
+	})
+	gauge("tocsin_log_bytes", "Bytes that the entries in the log take.", func(_ context.Context, b inbox.Bounds) (float64, error) {
+		return float64(b.Bytes), nil
+	})
+	gauge("tocsin_log_first_age_seconds", "Age of the oldest entry in the log.", func(ctx context.Context, b inbox.Bounds) (float64, error) {
+		m, err := n.store.At(ctx, b.First)
+		return time.Since(m.Time).Seconds(), err
+	})
 }
 
 // beginEpoch is the node's first write, before its doors and worker open.
@@ -239,8 +279,9 @@ func (n *node) decide(context.Context) error {
 	n.alarms = alarm.New(alarm.Options{
 		Log: n.store, View: n.view, Router: n.directory, Epoch: n.epoch,
 		Unassigned: n.conf.UnassignedGroups, TrustDeviceTime: n.conf.DeviceTime == timeTrust,
-		Fold:    n.conf.Fold,
-		Reached: reached, Undelivered: undelivered, UndeliveredAfter: n.undeliveredAfter,
+		Fold: n.conf.Fold, AutoClear: n.conf.AutoClear,
+		Retention: alarm.Retention{Age: n.conf.Retention, Bytes: uint64(n.conf.RetentionBytes), Window: n.conf.DedupeWindow},
+		Reached:   reached, Undelivered: undelivered, UndeliveredAfter: n.undeliveredAfter,
 		Logger: n.logger,
 	})
 	return nil
@@ -266,7 +307,7 @@ func (n *node) makeDoors(context.Context) (err error) {
 	}
 	n.server, err = httpd.New(httpd.Options{
 		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
-		Presence: n.presence, Explain: n.explainer(),
+		Presence: n.presence, Explain: n.explainer(), DeadLetters: n.letters,
 		Metrics: n.metrics, Logger: n.logger,
 		Origins:     n.conf.AllowedOrigins,
 		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,
@@ -297,7 +338,7 @@ func (n *node) run(ctx context.Context) error {
 	if n.ops != nil {
 		ops = n.ops.Addr().String()
 	}
-	n.logger.Info("serving", "http", n.public.Addr().String(), "ops", ops, "epoch", n.epoch, "head", n.view.Head())
+	n.logger.Info("serving", "http", n.public.Addr().String(), "ops", ops, "mqtt", cmp.Or(n.store.MQTTAddress(), "off"), "epoch", n.epoch, "head", n.view.Head())
 	if n.serving != nil {
 		n.serving(n.public.Addr().String())
 	}

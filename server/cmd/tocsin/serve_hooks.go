@@ -12,6 +12,7 @@ import (
 	explaining "tocsin/server/explain"
 	"tocsin/server/hooks"
 	"tocsin/server/inbox"
+	"tocsin/server/ingest"
 	"tocsin/server/natslog"
 	"tocsin/server/presence"
 )
@@ -36,7 +37,7 @@ func (n *node) makeHooks(ctx context.Context) (err error) {
 		return fmt.Errorf("hook-secret-file: %w", err)
 	}
 	name, _ := built()
-	o := hooks.Options{Timeout: n.conf.HookTimeout, Count: n.metrics.Hook, Logger: n.logger, Agent: "tocsin/" + name}
+	o := hooks.Options{Timeout: n.conf.HookTimeout, Dead: n.bury, Count: n.metrics.Hook, Logger: n.logger, Agent: "tocsin/" + name}
 	if o.Secret, err = hooks.ParseSecret(string(text)); err != nil {
 		return fmt.Errorf("hook-secret-file: %w", err)
 	}
@@ -61,6 +62,12 @@ func (n *node) makeHooks(ctx context.Context) (err error) {
 	// Ends with running.
 	n.background.Go(func() { n.hooks.Run(n.running) })
 	return n.followAcks(ctx)
+}
+
+// bury keeps a message that was given up.
+func (n *node) bury(ctx context.Context, l hooks.Letter) error {
+	return n.letters.Add(ctx, ingest.Letter{Time: l.At, Door: "hooks", Body: l.Body,
+		Problem: fmt.Sprintf("message %s was not accepted by %s in %d attempts: %s", l.ID, l.URL, l.Attempts, l.Reason)})
 }
 
 // followAcks tells of acknowledgements, on one node at a time.

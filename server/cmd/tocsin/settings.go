@@ -8,13 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"tocsin/server/alarm"
 	"tocsin/server/hooks"
 )
 
 // A settings is everything that `tocsin serve` can be told. Its fields are bound
 // to names by table, and described in tocsin.yml, which is the manual.
 type settings struct {
-	HTTP, Ops             string
+	HTTP, Ops, MQTT       string
 	AllowedOrigins        []string
 	TokenInURL            bool
 	Data, NATSURL, Sync   string
@@ -24,11 +25,14 @@ type settings struct {
 	Replicas              int
 	DeviceTime            string
 	Fold                  time.Duration
+	AutoClear             map[string]time.Duration
 	UnassignedGroups      []string
 	Evidence              time.Duration
 	HookURLs, HookEvents  []string
 	HookSecretFile        string
 	HookTimeout           time.Duration
+	Retention             time.Duration
+	RetentionBytes        int64
 	Secret, SecretFile    string
 	PEMFile               string
 	JWKSFile, JWKSURL     string
@@ -67,10 +71,10 @@ func defaults() settings {
 		HTTP: "127.0.0.1:8080", Ops: "127.0.0.1:8081",
 		AllowedOrigins: []string{}, TokenInURL: true,
 		Data: "data", Sync: syncInterval, SyncInterval: time.Second,
+		Retention: 30 * day, Evidence: 7 * day,
 		Reserve: 512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute, Replicas: 1,
-		DeviceTime: timeClamp, Fold: time.Minute, UnassignedGroups: []string{"unassigned"},
-		Evidence: 7 * day, HookURLs: []string{}, HookTimeout: hooks.DefaultTimeout,
-		HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)},
+		DeviceTime: timeClamp, Fold: time.Minute, AutoClear: map[string]time.Duration{}, UnassignedGroups: []string{"unassigned"},
+		HookURLs: []string{}, HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)}, HookTimeout: hooks.DefaultTimeout,
 		Algorithms: []string{}, Leeway: 5 * time.Second,
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
 		Connections: 20, AuthTimeout: 10 * time.Second, DeadAfter: 45 * time.Second,
@@ -133,6 +137,7 @@ func (s *settings) table() []setting {
 	return []setting{
 		{name: "http", value: addressValue{&s.HTTP, false}, help: "where publishers and readers connect"},
 		{name: "ops", value: addressValue{&s.Ops, true}, help: "health, metrics and profiles; empty for none"},
+		{name: "mqtt", value: addressValue{&s.MQTT, true}, help: "where MQTT clients publish; empty for nowhere"},
 		{name: "allowed-origins", value: listValue{p: &s.AllowedOrigins, kind: "origins", fits: isOrigin, want: "web origins, such as https://noc.example.com, or *"}, help: "web origins besides our own whose pages may connect"},
 		{name: "access-token-in-url", value: boolValue{&s.TokenInURL}, help: "accept ?access_token=, for clients that cannot send headers"},
 
@@ -148,6 +153,7 @@ func (s *settings) table() []setting {
 
 		{name: "device-time", value: choice(&s.DeviceTime, timeClamp, timeTrust), help: "what a device's clock is worth"},
 		{name: "fold", value: span(&s.Fold, 0, day), help: "time in which an alarm that repeats is told once; 0 tells everything"},
+		{name: "auto-clear", value: spansValue{p: &s.AutoClear, fits: alarm.CheckType, least: time.Second, most: 365 * day}, help: "by type, how long after its last report an alarm counts as over"},
 		{name: "unassigned-groups", value: listValue{p: &s.UnassignedGroups, kind: "groups", some: true}, help: "groups that see devices the directory does not know"},
 
 		{name: "evidence", value: span(&s.Evidence, 0, 365*day), help: "how long it is known who got what; 0 keeps nothing"},
@@ -159,6 +165,8 @@ func (s *settings) table() []setting {
 		{name: "data", value: text(&s.Data, "dir"), help: "directory of the embedded log"},
 		{name: "sync", value: choice(&s.Sync, syncInterval, syncAlways), help: "when the disk is flushed: at intervals, or before each answer"},
 		{name: "sync-interval", value: span(&s.SyncInterval, 10*time.Millisecond, 10*time.Minute), help: "the interval of sync: interval"},
+		{name: "retention", value: span(&s.Retention, 0, 100*365*day), help: "how long what is over is kept; 0 for ever"},
+		{name: "retention-bytes", value: bytes(&s.RetentionBytes, 0, maxSize), help: "what the log may hold before its oldest part goes; 0 for no limit"},
 		{name: "reserve", value: bytes(&s.Reserve, 0, maxSize), help: "free space below which publishers are refused; 0 for none"},
 		{name: "dedupe-window", value: span(&s.DedupeWindow, time.Second, day), help: "how long the ids of events are remembered"},
 		{name: "nats-url", value: urlValue{&s.NATSURL, []string{"nats", "tls", "ws", "wss"}, true}, help: "external NATS servers in place of the embedded log"},
@@ -210,6 +218,8 @@ func (s *settings) check() error {
 	wrong(len(s.HookURLs) > 0 && s.HookSecretFile == "", "hook-secret-file: want a secret to sign with: make one with 'tocsin secret FILE'")
 	wrong(len(s.HookURLs) > 0 && s.Evidence == 0 && slices.Contains(s.HookEvents, string(hooks.Undelivered)),
 		"hook-events: want alarm.undelivered left out, or evidence to know it from")
+	wrong(s.MQTT != "" && s.NATSURL != "", "mqtt: want none with nats-url, only the embedded log listens for MQTT")
+	wrong(s.Retention > 0 && s.Retention < 2*s.DedupeWindow, "retention: want 0 or at least twice dedupe-window, else events sent again find no first answer")
 	wrong(s.HTTP == s.Ops && !strings.HasSuffix(s.HTTP, ":0"), "ops: want another address than http")
 	return errors.Join(errs...)
 }

@@ -51,6 +51,19 @@ var scenarios = []scenario{
 	{"a cursor beyond the end of the log is told", beyondHead},
 	{"an alarm on a wrong route is held back until it has moved", heldBack},
 	{"counters equal a recount", counters},
+	{"a scan of one subject", subjectScan},
+	{"the history of an alarm", history},
+	{"a flood begins and ends, and both are told", flood},
+	{"a flood is the user's own, and critical alarms are never quiet", floodOfUser},
+	{"floods equal a recount, after a restart too", floodRecount},
+	{"lists equal a recount", listRecount},
+	{"pages are those of the list as it was at first", listStable},
+	{"the stream goes on where a list began", listCursor},
+	{"a list that has changed too much begins again", listAgain},
+	{"a page that has read much is short, and not the last", listBudget},
+	{"an alarm that is purged or renewed while it is listed", listPurged},
+	{"lists are whole while alarms change", listConcurrent},
+	{"a text is found as it was, not as it is stored", listText},
 }
 
 func appendExpects(t *testing.T, log inbox.Log) {

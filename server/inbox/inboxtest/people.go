@@ -151,7 +151,9 @@ func counters(t *testing.T, log inbox.Log) {
 					want.Active[e.Severity]++
 				}
 			}
-			if got := Drain(t, Open(t, v, user, inbox.Start{}), 10).Counts; got != want {
+			got := Drain(t, Open(t, v, user, inbox.Start{}), 10).Counts
+			got.Flood = inbox.Flood{} // floods have scenarios of their own
+			if got != want {
 				t.Fatalf("%s counts %+v, a recount gives %+v", user, got, want)
 			}
 		}

@@ -35,9 +35,11 @@ var owners = map[string]string{
 	"github.com/labstack":          "server/httpd",
 	"github.com/golang-jwt":        "server/auth",
 	"github.com/prometheus":        "server/metrics",
+	"github.com/cloudevents":       "server/ingest",
 	"github.com/olahol/melody":     "transports/carrier/ws",
 	"github.com/gorilla/websocket": "transports", // melody's; here the tests' client
 	"github.com/coder/websocket":   "server/client",
+	"github.com/eclipse":           "server/e2e", // an MQTT client, for tests
 }
 
 // composed are the parts that only programs and tests put together.

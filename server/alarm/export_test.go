@@ -1,0 +1,17 @@
+package alarm
+
+import "context"
+
+// Tick does what the worker would do now, once, for tests that set the clock.
+func (e *Engine) Tick(ctx context.Context) error {
+	if subjects := e.o.View.Misrouted(atOnce); len(subjects) > 0 {
+		if err := e.move(ctx, subjects); err != nil {
+			return err
+		}
+	}
+	subjects, _ := e.o.View.Due(e.o.Now(), atOnce)
+	return e.meet(ctx, subjects)
+}
+
+// Retain is one round of the worker's purging.
+func (e *Engine) Retain(ctx context.Context) error { return (&retainer{e: e}).round(ctx) }

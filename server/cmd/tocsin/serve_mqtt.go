@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"tocsin/server/auth"
+	"tocsin/server/ingest"
+	"tocsin/server/natslog"
+)
+
+// What is kept of dead letters.
+const (
+	lettersAge   = 30 * day
+	lettersBytes = 64 << 20
+)
+
+func (n *node) keepLetters(ctx context.Context) error {
+	feed, err := n.store.Feed(ctx, natslog.FeedConfig{
+		Name: "deadletters", Description: "Tocsin: what doors refused and could not tell its sender",
+		MaxAge: lettersAge, MaxBytes: lettersBytes,
+	})
+	if err != nil {
+		return err
+	}
+	n.letters = ingest.NewDeadLetters(feed)
+	return nil
+}
+
+// serveMQTT lets MQTT clients in, who have waited until now.
+func (n *node) serveMQTT(context.Context) error {
+	if n.conf.MQTT == "" {
+		return nil
+	}
+	take := n.takeMQTT()
+	// Ends with running.
+	n.background.Go(func() {
+		n.again("serve MQTT", func(ctx context.Context) error { return n.store.ServeMQTT(ctx, n.judgeMQTT, take) })
+	})
+	return nil
+}
+
+// takeMQTT publishes messages. A trouble, which may last for hours with as many
+// attempts, is logged when it begins and when it is over.
+func (n *node) takeMQTT() natslog.MQTTTake {
+	door := &ingest.MQTT{Publish: n.alarms.Publish, Letters: n.letters, Published: n.metrics.Published}
+	var failing atomic.Bool
+	return func(ctx context.Context, messages []natslog.MQTTMessage) error {
+		mine := make([]ingest.MQTTMessage, len(messages))
+		for i, m := range messages {
+			mine[i] = ingest.MQTTMessage(m)
+		}
+		err := door.Take(ctx, mine)
+		switch was := failing.Swap(err != nil); {
+		case err != nil && !was && ctx.Err() == nil:
+			n.logger.Warn("what came over MQTT waits", "error", err)
+		case err == nil && was:
+			n.logger.Info("what came over MQTT is published again")
+		}
+		return err
+	}
+}
+
+// judgeMQTT lets in who may publish.
+func (n *node) judgeMQTT(ctx context.Context, token string) (natslog.MQTTIdentity, error) {
+	id, err := n.gate.Verify(ctx, token)
+	if err != nil {
+		return natslog.MQTTIdentity{}, err
+	}
+	if !id.Has(auth.ScopePublish) {
+		return natslog.MQTTIdentity{}, fmt.Errorf("the token of %q lacks the scope %s", id.User, auth.ScopePublish)
+	}
+	return natslog.MQTTIdentity{
+		User: id.User, Expires: id.Expires,
+		Revoked: func() bool { return n.gate.Revocations.Revoked(id) },
+	}, nil
+}

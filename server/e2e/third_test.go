@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tocsin/server/alarm"
+	"tocsin/server/directory"
+	"tocsin/server/inbox"
+	"tocsin/server/natslog"
+)
+
+// startNATS builds and runs a server of the engine's own, with JetStream, until
+// the test ends.
+func startNATS(t *testing.T) (url string) {
+	t.Helper()
+	dir := t.TempDir()
+	program := filepath.Join(dir, "nats-server")
+	if out, err := exec.Command("go", "build", "-o", program, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
+		t.Fatalf("build the NATS server: %v\n%s", err, out)
+	}
+	log := &tailBuffer{}
+	cmd := exec.Command(program, "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", filepath.Join(dir, "store"), "--ports_file_dir", dir)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var ports struct{ NATS []string }
+	waitFor(ctx, nil, func() bool {
+		files, _ := filepath.Glob(filepath.Join(dir, "*.ports"))
+		if len(files) == 0 {
+			return false
+		}
+		text, err := os.ReadFile(files[0])
+		return err == nil && json.Unmarshal(text, &ports) == nil && len(ports.NATS) > 0
+	})
+	if len(ports.NATS) == 0 {
+		t.Fatalf("the NATS server did not come up:\n%s", log)
+	}
+	return ports.NATS[0]
+}
+
+// A third is a node within the test, on a log that gateways work on too or have
+// worked on.
+type third struct {
+	log    *natslog.Log
+	engine *alarm.Engine
+	close  func()
+}
+
+func newThird(t *testing.T, o natslog.Options) *third {
+	t.Helper()
+	log, err := natslog.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	epoch, err := inbox.BeginEpoch(t.Context(), log, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := inbox.NewView(log, inbox.ViewOptions{Unassigned: []string{"unassigned"}})
+	ctx, cancel := context.WithCancel(context.Background())
+	var following sync.WaitGroup
+	following.Go(func() { _ = view.Run(ctx) }) // ends with close
+	n := &third{log: log, close: sync.OnceFunc(func() {
+		cancel()
+		following.Wait()
+		if err := log.Close(context.Background()); err != nil {
+			t.Errorf("close the log: %v", err)
+		}
+	})}
+	t.Cleanup(n.close)
+	select {
+	case <-view.Ready():
+	case <-time.After(patience):
+		t.Fatal("the view did not load")
+	}
+	n.engine = alarm.New(alarm.Options{Log: log, View: view, Epoch: epoch, Unassigned: []string{"unassigned"},
+		Router: directory.New(directory.Options{Log: log, View: view, Epoch: epoch})})
+	return n
+}
+
+// history is every entry of one alarm.
+func (n *third) history(t *testing.T, device, typ string) (list []inbox.Entry, alarms []alarm.Alarm) {
+	t.Helper()
+	err := n.log.Scan(t.Context(), inbox.Scan{Subject: inbox.AlarmSubject(device, typ, "")}, func(m inbox.Message) error {
+		e, err := inbox.Decode(m)
+		if err != nil {
+			return err
+		}
+		var a alarm.Alarm
+		if len(e.Body) > 0 {
+			err = json.Unmarshal(alarm.Text(e.Body), &a)
+		}
+		list, alarms = append(list, e), append(alarms, a)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list, alarms
+}
+
+// array writes objects as one JSON array.
+func array(objects []string) string { return "[" + strings.Join(objects, ",") + "]" }

@@ -1,0 +1,192 @@
+package natslog
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// MQTTIdentity is whom a token speaks for.
+type MQTTIdentity struct {
+	User string
+	// Expires is when the connection ends; zero is never.
+	Expires time.Time
+	// Revoked, unless nil, is asked twice a second, and ends the connection when
+	// it says true. It must not wait.
+	Revoked func() bool
+}
+
+// MQTTAuthenticate judges the password of a client. It may be called by many
+// goroutines at once.
+type MQTTAuthenticate func(ctx context.Context, token string) (MQTTIdentity, error)
+
+const (
+	// mqttAccount keeps what MQTT clients do apart from the log: whatever they
+	// are allowed, the log's subjects and streams are not there.
+	mqttAccount = "MQTT"
+	// mqttTopics are the subjects of the topics that may be published to.
+	mqttTopics = "alarms.>"
+	// authTimeout bounds the judging of a token, and mqttPatience how long a
+	// client waits for a gateway that is starting.
+	authTimeout  = 5 * time.Second
+	mqttPatience = 30 * time.Second
+	// mqttSweep is how often connections are looked through for those whose
+	// tokens were revoked. A revocation is to be in force within 2 seconds.
+	mqttSweep = 500 * time.Millisecond
+)
+
+// The users of this process's own connections.
+const userLog, userMQTT = "log", "mqtt"
+
+// mqttGuard decides who may connect to an engine that listens.
+type mqttGuard struct {
+	log     Options
+	secret  string                         // of this process's own connections
+	account atomic.Pointer[server.Account] // of all MQTT clients
+	// full says that free space is below the reserve.
+	full atomic.Pointer[func() bool]
+
+	mu       sync.Mutex
+	judge    MQTTAuthenticate        // nil while nobody serves
+	serving  chan struct{}           // closed while somebody does
+	sessions map[uint64]MQTTIdentity // by the connection's number
+}
+
+var _ server.Authentication = (*mqttGuard)(nil)
+
+// guardMQTT completes the engine's configuration.
+func guardMQTT(conf *server.Options, o Options) (*mqttGuard, error) {
+	host, port, err := net.SplitHostPort(o.MQTT)
+	if err != nil {
+		return nil, fmt.Errorf("the address of MQTT: %w", err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("the port of MQTT: %w", err)
+	}
+	conf.MQTT.Host, conf.MQTT.Port = host, int(n)
+	if n == 0 {
+		conf.MQTT.Port = server.RANDOM_PORT
+	}
+	g := &mqttGuard{log: o, secret: rand.Text(), serving: make(chan struct{}), sessions: map[uint64]MQTTIdentity{}}
+	conf.CustomClientAuthentication = g
+	return g, nil
+}
+
+// Check implements server.Authentication. It is called by the goroutine of the
+// connection, which may wait.
+func (g *mqttGuard) Check(c server.ClientAuthentication) bool {
+	o := c.GetOpts()
+	if _, network := c.RemoteAddress().(*net.TCPAddr); !network {
+		if subtle.ConstantTimeCompare([]byte(o.Password), []byte(g.secret)) != 1 {
+			return false
+		}
+		if o.Username == userMQTT {
+			c.RegisterUser(&server.User{Username: userMQTT, Account: g.account.Load()})
+		}
+		return true
+	}
+	id, err := g.authenticate(o.Password)
+	if err != nil {
+		g.log.Logger.Warn("an MQTT client is refused", "address", c.RemoteAddress().String(), "error", err)
+		return false
+	}
+	// It is entered first, so that a revocation from now on finds it.
+	g.mu.Lock()
+	g.sessions[c.GetID()] = id
+	g.mu.Unlock()
+	if id.Revoked != nil && id.Revoked() {
+		return false
+	}
+	c.RegisterUser(&server.User{
+		Username: id.User, Account: g.account.Load(), ConnectionDeadline: id.Expires,
+		Permissions: &server.Permissions{
+			Publish:   &server.SubjectPermission{Allow: []string{mqttTopics}},
+			Subscribe: &server.SubjectPermission{Deny: []string{">"}},
+		},
+	})
+	return true
+}
+
+// authenticate waits until somebody serves, and has the token judged.
+func (g *mqttGuard) authenticate(token string) (MQTTIdentity, error) {
+	if token == "" {
+		return MQTTIdentity{}, errors.New("no password")
+	}
+	g.mu.Lock()
+	serving := g.serving
+	g.mu.Unlock()
+	late := time.NewTimer(mqttPatience)
+	defer late.Stop()
+	select {
+	case <-serving:
+	case <-late.C:
+		return MQTTIdentity{}, errors.New("the gateway is not ready")
+	}
+	if full := g.full.Load(); full != nil && (*full)() {
+		return MQTTIdentity{}, errors.New("free space is below the reserve")
+	}
+	g.mu.Lock()
+	judge := g.judge
+	g.mu.Unlock()
+	if judge == nil {
+		return MQTTIdentity{}, errors.New("the gateway is stopping")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), authTimeout)
+	defer cancel()
+	return judge(ctx, token)
+}
+
+// serve lets clients in; with nil it lets no more in.
+func (g *mqttGuard) serve(judge MQTTAuthenticate) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.judge = judge
+	select {
+	case <-g.serving:
+	default:
+		close(g.serving)
+	}
+}
+
+// sweep ends the connections whose tokens were revoked, and all of them below the
+// reserve: a client that cannot be told of a full disk keeps its messages only
+// while it is not connected.
+func (g *mqttGuard) sweep(s *server.Server, full bool) {
+	g.mu.Lock()
+	var end []uint64
+	for n, id := range g.sessions {
+		switch {
+		case s.GetClient(n) == nil:
+			delete(g.sessions, n)
+		case full || id.Revoked != nil && id.Revoked():
+			end = append(end, n)
+		}
+	}
+	g.mu.Unlock()
+	for _, n := range end {
+		// One that is gone by now is what was wanted.
+		_ = s.DisconnectClientByID(n)
+	}
+}
+
+// MQTTAddress is where MQTT clients connect, empty where nothing listens.
+func (l *Log) MQTTAddress() string {
+	if l.mqtt == nil {
+		return ""
+	}
+	v, err := l.engine.server.Varz(nil)
+	if err != nil {
+		return ""
+	}
+	return net.JoinHostPort(v.MQTT.Host, strconv.Itoa(v.MQTT.Port))
+}
