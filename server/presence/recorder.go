@@ -3,9 +3,12 @@ package presence
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
+
+	"tocsin/server/inbox"
 )
 
 const (
@@ -87,7 +90,14 @@ func (c *Recorder) checkpoint(ctx context.Context) {
 			return
 		}
 	}
-	if err := c.feed.Append(ctx, c.pending); err != nil {
+	err := c.feed.Append(ctx, c.pending)
+	if errors.Is(err, inbox.ErrTooLarge) {
+		// Positions that are missing now come with later moves, or with the next
+		// statement.
+		c.logger.Error("a checkpoint of the connections is lost", "bytes", len(c.pending), "error", err)
+		err = nil
+	}
+	if err != nil {
 		if !c.failing {
 			c.logger.Warn("who got what is not recorded until the storage answers", "error", err)
 		}
