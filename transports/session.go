@@ -59,14 +59,6 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// until bounds the context by the end of the client's right to read.
-func (s *Session) until(ctx context.Context) (context.Context, context.CancelFunc) {
-	if s.Expires.IsZero() {
-		return ctx, func() {}
-	}
-	return context.WithDeadlineCause(ctx, s.Expires, Expired)
-}
-
 func (s *Session) delivered(n int) {
 	if s.Delivered != nil && n > 0 {
 		s.Delivered(n)

@@ -11,9 +11,10 @@ import (
 )
 
 // An Encoder writes what a stream tells into the transport's own form. Its
-// methods are called by one goroutine at a time. All but Flush and Settle only
-// collect, and what they are given is valid during the call.
+// methods are called by one goroutine at a time. Those of its own only collect,
+// and what they are given is valid during the call.
 type Encoder interface {
+	Flusher
 	// Hello opens the stream.
 	Hello(Hello)
 	// Part tells what a reader found, or a part of it.
@@ -22,6 +23,10 @@ type Encoder interface {
 	Ping(cursor string)
 	// Bye ends the stream; retry is when to come back.
 	Bye(reason Reason, retry time.Duration)
+}
+
+// A Flusher sends what an Encoder has collected.
+type Flusher interface {
 	// Flush sends what was collected, as far as the client's side takes it at
 	// once; done is false when something is left, and then Settle is called
 	// before anything else.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"tocsin/server/inbox"
 )
@@ -25,6 +26,11 @@ type pending struct {
 func (e *Engine) Publish(ctx context.Context, publisher string, events []Event) []Result {
 	b := batch{e: e, ctx: ctx, publisher: inbox.Escape(publisher), events: events,
 		results: make([]Result, len(events)), under: map[string]bool{}}
+	if slices.ContainsFunc(events, func(ev Event) bool { return ev.Level }) {
+		// What is as known is not appended, so no lost race would show that more
+		// is known by now.
+		e.o.View.CatchUp(ctx)
+	}
 	for i := range events {
 		if err := events[i].Check(); err != nil {
 			b.reject(i, err)

@@ -17,11 +17,18 @@ type Socket struct{ conn *websocket.Conn }
 
 // Dial connects to the inbox of the token; without one, the first message must
 // carry it. The error is a *Problem where the server refused.
-func (c *Client) Dial(ctx context.Context) (*Socket, error) {
+func (c *Client) Dial(ctx context.Context) (*Socket, error) { return c.dial(ctx, "/v1/inbox/ws") }
+
+// DialPublisher is Dial for a publisher, whose conversation has no inbox.
+func (c *Client) DialPublisher(ctx context.Context) (*Socket, error) {
+	return c.dial(ctx, "/v1/publish/ws")
+}
+
+func (c *Client) dial(ctx context.Context, path string) (*Socket, error) {
 	header := http.Header{}
 	c.authorize(header)
 	//nolint:bodyclose // the library leaves nothing to close
-	conn, resp, err := websocket.Dial(ctx, c.address("/v1/inbox/ws", nil), &websocket.DialOptions{
+	conn, resp, err := websocket.Dial(ctx, c.address(path, nil), &websocket.DialOptions{
 		HTTPClient: c.http, HTTPHeader: header, Subprotocols: []string{"tocsin.v1.json"},
 	})
 	if err != nil {

@@ -40,13 +40,23 @@ type Records interface {
 
 // Directory says who gets what. Errors are an inbox.FieldError or the log's.
 type Directory interface {
+	Devices
+	Users
+	Import(ctx context.Context, r io.Reader) (directory.Report, error)
+}
+
+// Devices are the part of a Directory that says whose alarms go where.
+type Devices interface {
 	Device(name string) (groups []string, known bool)
 	PutDevice(ctx context.Context, name string, groups []string) error
 	DeleteDevice(ctx context.Context, name string) error
+}
+
+// Users are the part of a Directory that says who belongs where.
+type Users interface {
 	User(name string) []string
 	PutUser(ctx context.Context, name string, groups []string) error
 	DeleteUser(ctx context.Context, name string) error
-	Import(ctx context.Context, r io.Reader) (directory.Report, error)
 }
 
 // Explainer says why somebody got an alarm or did not, and whom it has reached.

@@ -113,15 +113,16 @@ func (u *upload) run(ctx context.Context) error {
 	}()
 	err := u.store(ctx, lines)
 	close(stop)
-	if err == nil {
-		if err = <-read; errors.Is(err, io.EOF) {
-			err = nil
-		} else if errors.Is(err, io.ErrUnexpectedEOF) {
+	if err == nil || errors.Is(err, context.Canceled) { // which is the connection's end
+		switch why := <-read; {
+		case errors.Is(why, io.ErrUnexpectedEOF):
 			err = fmt.Errorf("%w: the body ended early", alarm.ErrMalformed)
+		case why != nil && !errors.Is(why, io.EOF):
+			err = why
 		}
 	}
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		err = cause // of whatever followed from it
+	if reason := new(transports.Reason); err != nil && errors.As(context.Cause(ctx), reason) {
+		err = *reason // of whatever followed from it
 	}
 	err = u.finish(err)
 	body.end()
@@ -210,7 +211,10 @@ func (u *upload) publish(part []line) error {
 			events = append(events, part[i].event)
 		}
 	}
-	results := u.s.o.Alarms.Publish(u.c.Request().Context(), u.id.User, events)
+	// What has been taken is stored, whatever becomes of the connection.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.c.Request().Context()), u.s.o.AnswerTimeout)
+	defer cancel()
+	results := u.s.o.Alarms.Publish(ctx, u.id.User, events)
 	if !u.c.Response().Committed && u.lines == 0 && len(results) == len(part) {
 		if err := refused(results, len(part), false); err != nil {
 			return err // nothing has been done or said yet

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,10 +71,10 @@ func batch(body []byte, most int) ([]Item, error) {
 
 func structured(text []byte) Item {
 	var ce event.Event
-	if !json.Valid(text) || !utf8.Valid(text) {
-		return Item{Err: fmt.Errorf("%w: not JSON", alarm.ErrMalformed), Raw: text}
+	if t := bytes.TrimSpace(text); len(t) == 0 || t[0] != '{' || !json.Valid(text) || !utf8.Valid(text) {
+		return Item{Err: fmt.Errorf("%w: a CloudEvent is a JSON object", alarm.ErrMalformed), Raw: text}
 	}
-	if err := event.ReadJson(&ce, strings.NewReader(string(text))); err != nil {
+	if err := event.ReadJson(&ce, bytes.NewReader(text)); err != nil {
 		return Item{Err: envelope(err), Raw: text}
 	}
 	return ofCloudEvent(&ce, text)
