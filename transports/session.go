@@ -28,6 +28,10 @@ type Session struct {
 	Expires time.Time
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
+	// Reached, unless nil, hears what a flush has delivered once it has succeeded,
+	// one call at a time. It must not wait. Once and a Held leave it to their caller,
+	// who knows when the answer is written.
+	Reached func(inbox.Reach)
 }
 
 // A Reason says why the server ends a session. As the cause of the session's

@@ -74,8 +74,10 @@ type Stream struct {
 	expires   time.Duration // when its right to read is over; 0 is never
 	unsettled bool          // the client has not taken all of the last flush
 	flying    int           // the entries in it
-	left      *rest         // of a batch that was told in part
-	ending    error         // bye was told; this is why
+	reaches   bool          // it delivers something, which is reach
+	reach     inbox.Reach
+	left      *rest // of a batch that was told in part
+	ending    error // bye was told; this is why
 }
 
 // A rest is what of a batch is still to be told.
@@ -218,8 +220,7 @@ func (st *Stream) tell(b *inbox.Batch, from int) {
 		n := b.Items[i].Size()
 		if size += n; i > p.From && size > st.p.l.FlushBytes {
 			p.To = i
-			st.e.Part(p)
-			st.flush(p.To - p.From)
+			st.part(&p)
 			if st.over.Load() {
 				return
 			}
@@ -233,7 +234,15 @@ func (st *Stream) tell(b *inbox.Batch, from int) {
 	p.To = len(b.Items)
 	p.Changed = b.Counts != st.counts
 	st.counts = b.Counts
-	st.e.Part(p)
+	st.part(&p)
+}
+
+// part sends a part of a batch.
+func (st *Stream) part(p *Part) {
+	st.e.Part(*p)
+	if st.s.Reached != nil {
+		st.reach, st.reaches = p.Reach(p.To), true
+	}
 	st.flush(p.To - p.From)
 }
 
@@ -263,6 +272,10 @@ func (st *Stream) settle() {
 func (st *Stream) taken() {
 	st.said = st.p.now()
 	st.s.delivered(st.flying)
+	if st.reaches {
+		st.reaches = false
+		st.s.Reached(st.reach)
+	}
 }
 
 // next is when the stream may have to ping or to end.

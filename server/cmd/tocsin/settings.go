@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
 	"tocsin/server/alarm"
+	"tocsin/server/hooks"
 )
 
 // A settings is everything that `tocsin serve` can be told. Its fields are bound
@@ -25,6 +27,10 @@ type settings struct {
 	Fold                  time.Duration
 	AutoClear             map[string]time.Duration
 	UnassignedGroups      []string
+	Evidence              time.Duration
+	HookURLs, HookEvents  []string
+	HookSecretFile        string
+	HookTimeout           time.Duration
 	Retention             time.Duration
 	RetentionBytes        int64
 	Secret, SecretFile    string
@@ -65,9 +71,10 @@ func defaults() settings {
 		HTTP: "127.0.0.1:8080", Ops: "127.0.0.1:8081",
 		AllowedOrigins: []string{}, TokenInURL: true,
 		Data: "data", Sync: syncInterval, SyncInterval: time.Second,
-		Retention: 30 * day,
-		Reserve:   512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute, Replicas: 1,
+		Retention: 30 * day, Evidence: 7 * day,
+		Reserve: 512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute, Replicas: 1,
 		DeviceTime: timeClamp, Fold: time.Minute, AutoClear: map[string]time.Duration{}, UnassignedGroups: []string{"unassigned"},
+		HookURLs: []string{}, HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)}, HookTimeout: hooks.DefaultTimeout,
 		Algorithms: []string{}, Leeway: 5 * time.Second,
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
 		Connections: 20, AuthTimeout: 10 * time.Second, DeadAfter: 45 * time.Second,
@@ -98,9 +105,13 @@ func (s setting) env() string {
 // shown is the value as it may be printed.
 func (s setting) shown() string {
 	text := s.value.String()
-	switch s.value.(type) {
+	switch v := s.value.(type) {
 	case urlValue:
 		return withoutPassword(text)
+	case listValue:
+		if v.secret {
+			return withoutPassword(text)
+		}
 	case textValue:
 		if s.secret && text != "" {
 			return redacted
@@ -144,6 +155,12 @@ func (s *settings) table() []setting {
 		{name: "fold", value: span(&s.Fold, 0, day), help: "time in which an alarm that repeats is told once; 0 tells everything"},
 		{name: "auto-clear", value: spansValue{p: &s.AutoClear, fits: alarm.CheckType, least: time.Second, most: 365 * day}, help: "by type, how long after its last report an alarm counts as over"},
 		{name: "unassigned-groups", value: listValue{p: &s.UnassignedGroups, kind: "groups", some: true}, help: "groups that see devices the directory does not know"},
+
+		{name: "evidence", value: span(&s.Evidence, 0, 365*day), help: "how long it is known who got what; 0 keeps nothing"},
+		{name: "hook-url", value: listValue{p: &s.HookURLs, kind: "urls", fits: isWebURL, want: "URLs that begin with http:// or https://", secret: true}, help: "who is told of events, by signed requests"},
+		{name: "hook-secret-file", value: text(&s.HookSecretFile, "file"), help: "the secret that those requests are signed with"},
+		{name: "hook-events", value: listValue{p: &s.HookEvents, kind: "events", some: true, fits: isHookEvent, want: "events, such as alarm.acked"}, help: "what is told"},
+		{name: "hook-timeout", value: span(&s.HookTimeout, 100*time.Millisecond, time.Minute), help: "time for a receiver to accept an event"},
 
 		{name: "data", value: text(&s.Data, "dir"), help: "directory of the embedded log"},
 		{name: "sync", value: choice(&s.Sync, syncInterval, syncAlways), help: "when the disk is flushed: at intervals, or before each answer"},
@@ -198,6 +215,9 @@ func (s *settings) check() error {
 			"or set jwt-pem-file, jwt-jwks-file, jwt-jwks-url or "+setting{name: "jwt-hs256"}.env())
 	wrong(s.Secret != "" && s.SecretFile != "", "jwt-hs256-file: want this or "+setting{name: "jwt-hs256"}.env()+", not both")
 	wrong(s.NATSURL == "" && s.Replicas > 1, "replicas: want 1 without nats-url, the embedded log is one server")
+	wrong(len(s.HookURLs) > 0 && s.HookSecretFile == "", "hook-secret-file: want a secret to sign with: make one with 'tocsin secret FILE'")
+	wrong(len(s.HookURLs) > 0 && s.Evidence == 0 && slices.Contains(s.HookEvents, string(hooks.Undelivered)),
+		"hook-events: want alarm.undelivered left out, or evidence to know it from")
 	wrong(s.MQTT != "" && s.NATSURL != "", "mqtt: want none with nats-url, only the embedded log listens for MQTT")
 	wrong(s.Retention > 0 && s.Retention < 2*s.DedupeWindow, "retention: want 0 or at least twice dedupe-window, else events sent again find no first answer")
 	wrong(s.HTTP == s.Ops && !strings.HasSuffix(s.HTTP, ":0"), "ops: want another address than http")
