@@ -35,16 +35,29 @@ type part struct {
 }
 
 var parts = []part{
-	{"store", "appends of the engine and alarms through HTTP in batches, in turns", measureStore},
-	{"single", "one alarm a request over kept-alive connections", measureSingle},
-	{"fanout", "from a publisher's request to the readers of a group, over SSE and WebSockets", measureFanout},
-	{"burst", "one batch of alarms to many readers at once", measureBurst},
 	{"idle", "what a reader costs while nothing happens", measureIdle},
-	{"catchup", "many readers connect that were away for a while", measureCatchUp},
+	{"delivery", "one message at a time to the readers of a group", measureDelivery},
+	{"burst", "as many messages as they take, with a few in flight", measureBurst},
+	{"batch", "many alarms at once to many readers", measureBatch},
+	{"unicast", "one user a request", measureUnicast},
+	{"groups", "a steady rate to many groups", measureGroups},
+	{"catchup", "many readers come back at once", measureCatchUp},
+	{"polls", "short polls that find nothing", measurePolls},
+	{"single", "one alarm a request, stored", measureSingle},
+	{"store", "appends of the engine and alarms through HTTP in batches, in turns", measureStore},
 	{"load", "the view of a log: time to load and memory an alarm", measureLoad},
+	{"churn", "many readers come and go", measureChurn},
+	{"growth", "what a delivery and a resume cost as what is there grows", measureGrowth},
 }
 
 func main() {
+	if os.Getenv(floorEnv) != "" {
+		if err := floorMain(); err != nil {
+			fmt.Fprintln(os.Stderr, "floor:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
@@ -88,9 +101,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		b.say("\n%s: %s\n", p.name, p.about)
 		b.part = p.name
+		begin := time.Now()
 		if err := p.run(ctx, b); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
+		b.show(p.name)
+		b.say("  %.0f s\n", time.Since(begin).Seconds())
 	}
 	if *dir == "" {
 		*dir = filepath.Join(b.root, "bench", "results")
