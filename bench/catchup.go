@@ -15,6 +15,7 @@ type comeback struct {
 	readers, groups int
 	behind          int
 	short           bool
+	window          string
 	rounds          int
 	want            float64 // s
 }
@@ -25,15 +26,15 @@ type comeback struct {
 func measureCatchUp(ctx context.Context, b *bench) error {
 	readers, behind := pick(b, 50, 2000), pick(b, 20, 100)
 	for _, kind := range []transport{overWS, overSSE} {
-		if err := b.comeBack(ctx, comeback{kind: kind, readers: readers, groups: 1, behind: behind, rounds: 5, want: 0.3}); err != nil {
+		if err := b.comeBack(ctx, comeback{kind: kind, readers: readers, groups: 1, behind: behind, window: "64MiB", rounds: 5, want: 0.3}); err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
 	}
-	// A crowd of everybody after an outage. Its alarms are short: with 200 bytes each
-	// they would not all be in the window.
+	// A crowd of everybody after an outage. Its alarms are short, and the window is
+	// twice as large as it is by itself: else they would not all be in it.
 	readers, behind = pick(b, 100, 10_000), pick(b, 50, 1000)
 	for _, kind := range []transport{overWS, overSSE} {
-		if err := b.comeBack(ctx, comeback{kind: kind, readers: readers, groups: pick(b, 10, 100), behind: behind, short: true, rounds: 1, want: 4}); err != nil {
+		if err := b.comeBack(ctx, comeback{kind: kind, readers: readers, groups: pick(b, 10, 100), behind: behind, short: true, window: "128MiB", rounds: 1, want: 4}); err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
 	}
@@ -81,7 +82,7 @@ func (b *bench) comeBack(ctx context.Context, c comeback) error {
 
 // catchUp has a new server, since only the first crowd finds it as it starts.
 func (b *bench) catchUp(ctx context.Context, c comeback) (one caughtUp, err error) {
-	return one, b.on(ctx, b.tocsin, func(g *stage) error {
+	return one, b.on(ctx, b.tocsinWith("--window", c.window), func(g *stage) error {
 		const rung = 1
 		s := g.service.(*server)
 		if err := s.divide(ctx, c.groups); err != nil {

@@ -75,7 +75,15 @@ func growConnections(ctx context.Context, b *bench) (*growth, error) {
 					return err
 				}
 				there = n
-				c, err := b.cost(ctx, stage, growthStep{rung: 2*i + 1, readers: n, all: n, groups: 0})
+				step := growthStep{rung: 2*i + 3, readers: n, all: n, groups: 0}
+				if i == 0 { // warms up
+					warm := step
+					warm.rung = 1
+					if _, err := b.cost(ctx, stage, warm); err != nil {
+						return err
+					}
+				}
+				c, err := b.cost(ctx, stage, step)
 				if err != nil {
 					return fmt.Errorf("%d connections: %w", n, err)
 				}
@@ -159,13 +167,15 @@ func (b *bench) growServers(ctx context.Context, g *growth, groups int, fill fun
 			return err
 		}
 	}
-	for round := range growthRounds(b) {
+	for round := range 1 + growthRounds(b) {
 		for i, s := range stages {
 			c, err := b.cost(ctx, s, growthStep{rung: 2*round + 1, readers: readers / max(groups, 1), all: readers, groups: groups})
 			if err != nil {
 				return fmt.Errorf("%d %s: %w", g.steps[i], g.over, err)
 			}
-			g.costs[i] = append(g.costs[i], c)
+			if round > 0 { // the first warms up
+				g.costs[i] = append(g.costs[i], c)
+			}
 		}
 	}
 	return nil

@@ -37,16 +37,16 @@ type server struct {
 var _ service = (*server)(nil)
 
 // startServer returns once the server serves.
-func (b *bench) startServer(ctx context.Context, core int) (*server, error) {
+func (b *bench) startServer(ctx context.Context, core int, flags ...string) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "server")
 	if err != nil {
 		return nil, err
 	}
-	return b.startServerOn(ctx, core, dir)
+	return b.startServerOn(ctx, core, dir, flags...)
 }
 
 // startServerOn starts a server on a directory whose data may be there already.
-func (b *bench) startServerOn(ctx context.Context, core int, dir string) (*server, error) {
+func (b *bench) startServerOn(ctx context.Context, core int, dir string, flags ...string) (*server, error) {
 	s := &server{dir: dir, secret: []byte("the secret of a benchmark, at least 32 bytes")}
 	secretFile := filepath.Join(dir, "secret")
 	if err := os.WriteFile(secretFile, s.secret, 0o600); err != nil {
@@ -54,9 +54,9 @@ func (b *bench) startServerOn(ctx context.Context, core int, dir string) (*serve
 	}
 	var err error
 	// Every alarm is a device's or a qualifier's own, so that none is folded.
-	s.process, err = startProcess(ctx, core, exec.Command(b.binary, "serve", "--data", s.data(),
+	s.process, err = startProcess(ctx, core, exec.Command(b.binary, append([]string{"serve", "--data", s.data(),
 		"--http", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--jwt-hs256-file", secretFile,
-		"--drain", "0s", "--stream-lifetime", "1h", "--device-time", "trust", "--log-format", "json"))
+		"--drain", "0s", "--stream-lifetime", "1h", "--device-time", "trust", "--log-format", "json"}, flags...)...))
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +71,11 @@ func (b *bench) startServerOn(ctx context.Context, core int, dir string) (*serve
 // tocsin is the starter of servers.
 func (b *bench) tocsin(ctx context.Context, core int) (service, error) {
 	return b.startServer(ctx, core)
+}
+
+// tocsinWith is the starter of servers with settings.
+func (b *bench) tocsinWith(flags ...string) starter {
+	return func(ctx context.Context, core int) (service, error) { return b.startServer(ctx, core, flags...) }
 }
 
 func (s *server) data() string { return filepath.Join(s.dir, "data") }

@@ -9,7 +9,7 @@ import (
 )
 
 // calmRate is the rate at which single requests are timed.
-const calmRate = 2000
+func calmRate(b *bench) int { return pick(b, 100, 2000) }
 
 // measureSingle publishes one alarm a request: as many as it takes, and then at a
 // rate that leaves it time.
@@ -28,7 +28,7 @@ func measureSingle(ctx context.Context, b *bench) error {
 		b.add(fmt.Sprintf("the same: answered after, p%v", q), "ms", quantile(one.took, q)).over(quantile(under.took, q))
 	}
 	calm := func(q float64) *figure {
-		return b.add(fmt.Sprintf("%d/s, one alarm a request: answered after, p%v", calmRate, q), "ms", quantile(one.calm, q)).
+		return b.add(fmt.Sprintf("%d/s, one alarm a request: answered after, p%v", calmRate(b), q), "ms", quantile(one.calm, q)).
 			over(quantile(under.calm, q))
 	}
 	calm(50)
@@ -64,7 +64,7 @@ func (b *bench) singleOver(ctx context.Context, start starter) (o single, err er
 				o.took.Merge(h)
 			}
 		}
-		p, err := publish(ctx, g, ladder{rung: 100, rate: pick(b, 100, calmRate), span: pick(b, time.Second/2, 5*time.Second)})
+		p, err := publish(ctx, g, ladder{rung: 100, rate: calmRate(b), span: pick(b, time.Second/2, 5*time.Second)})
 		if err != nil {
 			return err
 		}
