@@ -60,7 +60,7 @@ func (b *bench) addGrowth(what string, g *growth, of func(cost) float64) {
 }
 
 // Of each step.
-func growthCrowd(b *bench) int   { return pick(b, 20, 500) } // who resumes, and gets alarms where others are not counted
+func growthCrowd(b *bench) int   { return pick(b, 20, 1000) } // who resumes, and gets alarms where others are not counted
 func growthDeliver(b *bench) int { return pick(b, 200, 20_000) }
 
 // growConnections has ever more readers connected, all of whom get each alarm.

@@ -79,8 +79,22 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	only := flags.String("only", strings.Join(names, ","), "the parts to run, with commas between them")
 	short := flags.Bool("short", false, "small numbers, to see that everything works")
 	dir := flags.String("out", "", "where the results go (default bench/results of the repository)")
+	peers := flags.Bool("peers", false, "measure other servers that apt-get and npm bring, and Tocsin among them")
+	draw := flags.Bool("render", false, "measure nothing; write docs/performance.md from the newest results")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	chosen := parts
+	if *peers {
+		chosen, *only = []part{{peersPart, "the same load against other servers", measurePeers}}, peersPart
+		names = []string{peersPart}
+	}
+	if *draw {
+		root, err := output(ctx, ".", "go", "list", "-m", "-f", "{{.Dir}}")
+		if err != nil {
+			return err
+		}
+		return render(root)
 	}
 	wanted := strings.Split(*only, ",")
 	for _, w := range wanted {
@@ -95,7 +109,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer b.close()
-	for _, p := range parts {
+	for _, p := range chosen {
 		if !slices.Contains(wanted, p.name) {
 			continue
 		}
