@@ -57,6 +57,7 @@ func (b *bench) loopOver(ctx context.Context, start starter, kind transport) (l 
 		if err := g.join(ctx, crowd{kind: kind, to: readers}); err != nil {
 			return err
 		}
+		done := b.profile(ctx, g, "burst-"+string(kind), pick(b, time.Second, 6*time.Second))
 		for round := range pick(b, 1, 4) {
 			if err := b.loop(ctx, g, clients, &l, round, readers); err != nil {
 				return err
@@ -65,7 +66,7 @@ func (b *bench) loopOver(ctx context.Context, start starter, kind transport) (l 
 				l = loop{}
 			}
 		}
-		return nil
+		return done()
 	})
 }
 

@@ -97,6 +97,7 @@ func (b *bench) catchUp(ctx context.Context, c comeback) (one caughtUp, err erro
 		if err != nil {
 			return err
 		}
+		done := b.profile(ctx, g, fmt.Sprintf("catchup-%s-%d", c.kind, c.readers), time.Second)
 		g.r.begin(rung, 0)
 		cpu, err := s.cpu()
 		if err != nil {
@@ -114,7 +115,7 @@ func (b *bench) catchUp(ctx context.Context, c comeback) (one caughtUp, err erro
 		}
 		n := g.r.sum()
 		one = caughtUp{(n.newest - begin).Seconds(), micros(used-cpu) / float64(c.readers), n.gaps, float64(n.bytes) / float64(c.readers)}
-		return nil
+		return done()
 	})
 }
 

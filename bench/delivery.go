@@ -73,9 +73,10 @@ func (b *bench) deliver(ctx context.Context, start starter, kind transport) (one
 		if _, err := b.rung(ctx, g, ladder{rung: 1, rate: deliveryRate, span: pick(b, 100*time.Millisecond, time.Second), readers: readers}); err != nil {
 			return err
 		}
+		done := b.profile(ctx, g, "delivery-"+string(kind), span-time.Second)
 		var err error
 		one, err = b.rung(ctx, g, ladder{rung: 2, rate: deliveryRate, span: span, readers: readers})
-		return err
+		return errors.Join(err, done())
 	})
 }
 

@@ -74,6 +74,12 @@ func (f *floor) post(b []byte, group, _, message string) []byte {
 	return b
 }
 
+// collect has it give back what it does not need.
+func (f *floor) collect(ctx context.Context) error {
+	_, err := ask(ctx, http.MethodPost, "http://"+f.addr+"/collect", "", nil)
+	return err
+}
+
 func (f *floor) posted(status int, body []byte) error {
 	if status != http.StatusOK {
 		return fmt.Errorf("not written: %s %.200s", strconv.Itoa(status), body)

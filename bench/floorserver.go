@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,7 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"strings"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -57,6 +58,7 @@ func floorMain() error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /write", f.post)
 	mux.HandleFunc("GET /answer", f.answer)
+	mux.HandleFunc("POST /collect", func(http.ResponseWriter, *http.Request) { debug.FreeOSMemory() })
 	web := http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	go func() { _ = web.Serve(posts) }() // ends with the process
 	go f.accept(streams)                 // ends with the process
@@ -163,7 +165,7 @@ func (f *floorServer) answer(w http.ResponseWriter, r *http.Request) {
 	n := 0
 	_, _ = fmt.Sscan(r.FormValue("bytes"), &n) // 0 is an answer as well
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write([]byte(filler2[:min(n, len(filler2))]))
+	_, _ = w.Write(dots[:min(n, len(dots))])
 }
 
-var filler2 = strings.Repeat(".", 4096)
+var dots = bytes.Repeat([]byte("."), 4096)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -50,7 +51,8 @@ func (b *bench) groupsOver(ctx context.Context, start starter, kind transport) (
 			return err
 		}
 		l.rung, l.span = 2, pick(b, time.Second, 10*time.Second)
+		done := b.profile(ctx, g, "groups-"+string(kind), l.span-time.Second)
 		one, err = b.rung(ctx, g, l)
-		return err
+		return errors.Join(err, done())
 	})
 }

@@ -23,8 +23,8 @@ func measureIdle(ctx context.Context, b *bench) error {
 			return fmt.Errorf("%s: %w", t.kind, err)
 		}
 		name := func(what string) string { return fmt.Sprintf("%s, %d idle: %s", t.kind, idleReaders(b), what) }
-		b.add(name("a reader"), "KB", one.resident).over(under.resident).atMost(t.want)
-		b.add(name("a reader, after a collection"), "KB", one.collected)
+		b.add(name("a reader"), "KB", one.resident).over(under.collected).atMost(t.want)
+		b.add(name("a reader, after a collection"), "KB", one.collected).over(under.collected)
 		b.add(name("the whole server"), "MB", one.whole).over(under.whole)
 		b.add(name("one message reached all after"), "ms", one.all).over(under.all)
 	}
@@ -72,7 +72,7 @@ func (b *bench) idle(ctx context.Context, g *stage, kind transport) (i idle, err
 		return i, err
 	}
 	i.whole, i.resident = float64(after)/1e6, float64(after-before)/1000/float64(readers)
-	if s, ok := g.service.(*server); ok {
+	if s, ok := g.service.(interface{ collect(context.Context) error }); ok {
 		if err := s.collect(ctx); err != nil {
 			return i, err
 		}
@@ -81,6 +81,9 @@ func (b *bench) idle(ctx context.Context, g *stage, kind transport) (i idle, err
 			return i, err
 		}
 		i.collected = float64(after-before) / 1000 / float64(readers)
+	}
+	if err := b.heapProfile(ctx, g, "idle-"+string(kind)); err != nil {
+		return i, err
 	}
 	begin, err := b.oneToAll(ctx, g, c, 1, readers)
 	if err != nil {

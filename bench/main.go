@@ -3,9 +3,12 @@
 // costs. It builds the real binary and runs it as a process of its own, on the
 // loopback, with a data directory that is gone afterwards.
 //
-//	go run ./bench                  all parts, about four minutes
+//	go run ./bench                  all parts, about ten minutes
 //	go run ./bench -short           the same with small numbers, to see it work
 //	go run ./bench -only store,load
+//	go run ./bench -peers           the same load against other servers
+//	go run ./bench -render          docs/performance.md from the newest results
+//	go run ./bench -profile dir     with profiles of the server, for explanations
 //
 // The figures go to the standard output as a table, and as JSON into
 // bench/results/<date>-<commit>.json. Only figures of one run compare: the
@@ -22,6 +25,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -80,6 +84,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	short := flags.Bool("short", false, "small numbers, to see that everything works")
 	dir := flags.String("out", "", "where the results go (default bench/results of the repository)")
 	peers := flags.Bool("peers", false, "measure other servers that apt-get and npm bring, and Tocsin among them")
+	profiles := flags.String("profile", "", "a directory for profiles of the server; the figures suffer")
 	draw := flags.Bool("render", false, "measure nothing; write docs/performance.md from the newest results")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -102,6 +107,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return fmt.Errorf("-only: want some of %s, not %q", strings.Join(names, ", "), w)
 		}
 	}
+	// The load has memory, and shares its core with its collector.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	b, err := newBench(ctx, *short, out)
@@ -109,6 +116,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer b.close()
+	b.profiles = *profiles
 	for _, p := range chosen {
 		if !slices.Contains(wanted, p.name) {
 			continue
@@ -130,10 +138,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 // A bench is what the parts share.
 type bench struct {
-	short  bool
-	root   string // of the repository
-	dir    string // for everything temporary
-	binary string
+	short    bool
+	root     string // of the repository
+	dir      string // for everything temporary
+	binary   string
+	profiles string // where they go; "" takes none
 	report
 }
 

@@ -49,6 +49,7 @@ func (b *bench) pollsOver(ctx context.Context, start starter, clients int) (o po
 		if err := g.r.connect(ctx, g, c, openings); err != nil {
 			return err
 		}
+		done := b.profile(ctx, g, "polls", pick(b, time.Second, 6*time.Second))
 		for round := range pick(b, 2, 4) {
 			g.r.begin(round+1, 0)
 			cpu, err := g.cpu()
@@ -71,6 +72,6 @@ func (b *bench) pollsOver(ctx context.Context, start starter, clients int) (o po
 				o.bytes = float64(s.bytes) / float64(s.answers)
 			}
 		}
-		return nil
+		return done()
 	})
 }

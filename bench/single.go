@@ -52,6 +52,7 @@ func (b *bench) singleOver(ctx context.Context, start starter) (o single, err er
 		}
 		defer hangUp()
 		published := 0
+		done := b.profile(ctx, g, "single", pick(b, time.Second, 6*time.Second))
 		for round := range pick(b, 2, 4) {
 			h, rate, err := singleRound(g, clients, round+1, pick(b, 200*time.Millisecond, 2*time.Second),
 				func(int, int) string { return group })
@@ -73,6 +74,9 @@ func (b *bench) singleOver(ctx context.Context, start starter) (o single, err er
 		}
 		o.calm = p.answered
 		published += int(p.answered.TotalCount())
+		if err := done(); err != nil {
+			return err
+		}
 		if s, ok := g.service.(*server); ok {
 			return s.verify(ctx, published)
 		}

@@ -52,6 +52,7 @@ func (b *bench) unicastOver(ctx context.Context, start starter, kind transport, 
 			return err
 		}
 		defer hangUp()
+		done := b.profile(ctx, g, "unicast-"+string(kind), pick(b, time.Second, 6*time.Second))
 		for round := range pick(b, 1, 4) {
 			g.r.begin(round+1, 0)
 			cpu, err := g.cpu()
@@ -78,7 +79,7 @@ func (b *bench) unicastOver(ctx context.Context, start starter, kind transport, 
 				u.took.Merge(s.took)
 			}
 		}
-		return nil
+		return done()
 	})
 }
 

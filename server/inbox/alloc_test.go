@@ -46,14 +46,14 @@ func TestAllocsOfAShortPoll(t *testing.T) {
 	n := newBenchNode(t, 10_000)
 	cursor := n.cursor(t, 0, "g99").String()
 	groups := []string{"g99"}
-	const most = 23
+	const most = 14
 	got := testing.AllocsPerRun(1000, func() {
 		r, err := n.v.Open("anna", groups, Start{Cursor: cursor})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if batch, ok := r.Look(100); !ok || len(batch.Items) != 0 {
-			t.Fatalf("%+v, %v", batch, ok)
+		if batch, err := r.Read(t.Context(), 100); err != nil || len(batch.Items) != 0 {
+			t.Fatalf("%+v, %v", batch, err)
 		}
 		r.Close()
 	})
