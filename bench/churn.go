@@ -36,7 +36,7 @@ func measureChurn(ctx context.Context, b *bench) error {
 		if err := waves(2 * len(kinds)); err != nil {
 			return err
 		}
-		before, err := g.memory()
+		before, err := b.collected(ctx, g)
 		if err != nil {
 			return err
 		}
@@ -44,18 +44,42 @@ func measureChurn(ctx context.Context, b *bench) error {
 		if err := waves(total / wave); err != nil {
 			return err
 		}
+		took := time.Since(begin)
 		after, err := g.memory()
 		if err != nil {
 			return err
 		}
+		if err := b.heapProfile(ctx, g, "churn"); err != nil {
+			return err
+		}
+		time.Sleep(pick(b, 100*time.Millisecond, churnRest))
+		rested, err := b.collected(ctx, g)
+		if err != nil {
+			return err
+		}
 		name := func(what string) string { return fmt.Sprintf("%d connects and disconnects: %s", total, what) }
-		b.add(name("after / before"), "%", 100*float64(after)/float64(before)).atMost(110)
+		b.add(name("after / before"), "%", 100*float64(rested)/float64(before)).atMost(110)
 		b.add(name("as started"), "MB", float64(fresh)/1e6)
 		b.add(name(fmt.Sprintf("before, when %d had come and gone", 2*len(kinds)*wave)), "MB", float64(before)/1e6)
-		b.add(name("after"), "MB", float64(after)/1e6)
-		b.add(name("took"), "s", time.Since(begin).Seconds())
+		b.add(name("when the last has gone"), "MB", float64(after)/1e6)
+		b.add(name("after, "+churnRest.String()+" later"), "MB", float64(rested)/1e6)
+		b.add(name("took"), "s", took.Seconds())
 		return nil
 	})
+}
+
+// churnRest is how long the server may take until nothing reminds it of those who
+// have gone: a little longer than the time between pings.
+const churnRest = 25 * time.Second
+
+// collected is what is in memory after a collection: where the process stands
+// without one depends on when the last was.
+func (b *bench) collected(ctx context.Context, g *stage) (int, error) {
+	if err := g.service.(*server).collect(ctx); err != nil {
+		return 0, err
+	}
+	b.settle()
+	return g.memory()
 }
 
 // wave has a crowd come and go, and waits until the server knows that it has gone.

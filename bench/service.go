@@ -10,20 +10,34 @@ import (
 // A service is what the load runs against: Tocsin, the floor, or a peer. All get
 // the same messages over as many connections.
 type service interface {
-	// cpu, memory and stop are those of the process.
-	cpu() (time.Duration, error)
-	memory() (int, error)
-	stop() error
+	measured
+	readable
+	writable
+}
 
-	// where readers connect, and where publishers do, host:port.
+// A measured is a process that can be asked what it uses.
+type measured interface {
+	cpu() (time.Duration, error)
+	memory() (int, error) // resident, in bytes
+	stop() error
+}
+
+// A readable lets readers connect.
+type readable interface {
+	// where they connect, host:port.
 	where() string
-	publishAt() string
 	// opening is what reader n of a group says to be connected.
 	opening(kind transport, n int, group, cursor string) ([]byte, error)
-	// arrive waits until n readers are there who are not greeted: held polls.
+	// arrive waits until n readers are there who are not greeted.
 	arrive(ctx context.Context, n int) error
-	// post appends the HTTP request that publishes a message to a group. The name
-	// is one that was not used before.
+}
+
+// A writable takes messages over HTTP.
+type writable interface {
+	// publishAt is where publishers connect, host:port.
+	publishAt() string
+	// post appends the request that publishes a message to a group. The name is one
+	// that was not used before.
 	post(b []byte, group, name, message string) []byte
 	// posted says whether the answer means that it was accepted.
 	posted(status int, body []byte) error
