@@ -77,21 +77,28 @@ func (f *floorServer) accept(l net.Listener) {
 		if err != nil {
 			return
 		}
-		go f.stream(c) // ends with the connection
+		go f.stream(c) // ends with the first line
 	}
 }
 
-// stream reads who it is, and then waits for the end.
+// stream reads who it is. What waits for the end is another goroutine, whose stack
+// has never been larger than that takes.
 func (f *floorServer) stream(c net.Conn) {
-	defer c.Close()
 	group, ok := f.join(c)
 	if !ok {
+		_ = c.Close()
 		return
 	}
+	go f.wait(c, group) // ends with the connection
+}
+
+// wait blocks in Read until the connection ends.
+func (f *floorServer) wait(c net.Conn, group string) {
 	var one [16]byte
 	for {
 		if _, err := c.Read(one[:]); err != nil {
 			f.leave(c, group)
+			_ = c.Close()
 			return
 		}
 	}
