@@ -54,7 +54,7 @@ func (b *bench) addGrowth(what string, g *growth, of func(cost) float64) {
 		ratios = append(ratios, s.Rounds[last][round]/s.Rounds[0][round])
 	}
 	name := fmt.Sprintf("%s, %d to %d %s", what, g.steps[0], g.steps[last], g.over)
-	b.add(name+": last / first", "", ratios...).atMost(1.3)
+	b.add(name+": last / first", "×", ratios...).atMost(1.3)
 	b.add(name+": first", "µs", s.Rounds[0]...)
 	b.add(name+": last", "µs", s.Rounds[last]...)
 }

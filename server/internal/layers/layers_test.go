@@ -38,6 +38,7 @@ var owners = map[string]string{
 	"github.com/olahol/melody":     "transports/carrier/ws",
 	"github.com/gorilla/websocket": "transports", // melody's; here the tests' client
 	"github.com/coder/websocket":   "server/client",
+	"github.com/wcharczuk":         "bench", // no program of ours draws
 }
 
 // composed are the parts that only programs and tests put together.
