@@ -123,17 +123,34 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		b.say("\n%s: %s\n", p.name, p.about)
 		b.part = p.name
-		begin := time.Now()
-		if err := p.run(ctx, b); err != nil {
+		if err := b.runPart(ctx, p); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		b.show(p.name)
-		b.say("  %.0f s\n", time.Since(begin).Seconds())
 	}
 	if *dir == "" {
 		*dir = filepath.Join(b.root, "bench", "results")
 	}
 	return b.save(*dir)
+}
+
+// runPart runs a part and shows what it came to.
+func (b *bench) runPart(ctx context.Context, p part) error {
+	before, err := used()
+	if err != nil {
+		return err
+	}
+	if err := p.run(ctx, b); err != nil {
+		return err
+	}
+	after, err := used()
+	if err != nil {
+		return err
+	}
+	run := after.since(before, p.name, b.Machine.Cores)
+	b.Runs = append(b.Runs, run)
+	b.show(p.name)
+	b.say("  %.0f s, others used %.0f %% of the machine\n", run.Seconds, run.Others)
+	return nil
 }
 
 // A bench is what the parts share.

@@ -128,6 +128,11 @@ func (p *page) table(part string) (string, error) {
 			b.WriteString(f.row())
 		}
 	}
+	for _, r := range p.Runs {
+		if r.Part == part {
+			fmt.Fprintf(&b, "\nIt took %.0f s, in which others used %.0f %% of the machine.\n", r.Seconds, r.Others)
+		}
+	}
 	return b.String(), nil
 }
 

@@ -84,6 +84,7 @@ type report struct {
 	Commit  string    `json:"commit"`
 	Short   bool      `json:"short,omitempty"`
 	Machine machine   `json:"machine"`
+	Runs    []partRun `json:"runs,omitempty"`
 	Figures []*figure `json:"figures"`
 	Series  []series  `json:"series,omitempty"`
 
