@@ -57,6 +57,9 @@ func measureChurn(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
+		if err := b.heapProfile(ctx, g, "churn-rested"); err != nil {
+			return err
+		}
 		name := func(what string) string { return fmt.Sprintf("%d connects and disconnects: %s", total, what) }
 		b.add(name("after / before"), "%", 100*float64(rested)/float64(before)).atMost(110)
 		b.add(name("as started"), "MB", float64(fresh)/1e6)
