@@ -241,40 +241,42 @@ func TestMQTTNobodySubscribes(t *testing.T) {
 	}
 }
 
-// The streams over MQTT, an event a message, give the figures.
+// The streams over MQTT, an event a message, give the figures, whether repeats are
+// folded or not.
 func TestMQTTGivesTheFigures(t *testing.T) {
 	for _, stream := range streamtest.Streams(t) {
-		if stream.Name != "microwave" && stream.Name != "made" {
-			continue
+		for _, fold := range []string{"0", "1m"} {
+			t.Run(stream.Name+" fold "+fold, func(t *testing.T) { overMQTT(t, stream, fold) })
 		}
-		t.Run(stream.Name, func(t *testing.T) {
-			s := newServer(t, "--device-time", "trust", "--mqtt", "127.0.0.1:0")
-			c := s.paho("gateway", nil)
-			defer c.Disconnect(0)
-			began := time.Now()
-			tokens := make([]mqtt.Token, len(stream.Lines))
-			for i := range stream.Lines {
-				tokens[i] = send(t, c, stream, i)
-			}
-			for _, token := range tokens {
-				settled(t, token)
-			}
-			acknowledged := time.Since(began)
-			w := stream.Want
-			s.awaitOutcome("cleared", w.Clears)
-			s.awaitOutcome("raised", w.Occurrences)
-			s.awaitOutcome("repeated", w.Repeats)
-			s.awaitOutcome("orphan", w.Orphans)
-			took := time.Since(began)
-			t.Logf("%d events: acknowledged after %v, published after %v (%.0f/s)", w.Events,
-				acknowledged, took, float64(w.Events)/took.Seconds())
-			if n := s.outcome("rejected") + s.outcome("late"); n != 0 {
-				t.Errorf("%d were rejected or late", n)
-			}
-			if n := s.active(); n != w.Active {
-				t.Errorf("%d active, want %d", n, w.Active)
-			}
-		})
+	}
+}
+
+func overMQTT(t *testing.T, stream streamtest.Stream, fold string) {
+	s := newServer(t, "--device-time", "trust", "--mqtt", "127.0.0.1:0", "--fold", fold)
+	c := s.paho("gateway", nil)
+	defer c.Disconnect(0)
+	began := time.Now()
+	tokens := make([]mqtt.Token, len(stream.Lines))
+	for i := range stream.Lines {
+		tokens[i] = send(t, c, stream, i)
+	}
+	for _, token := range tokens {
+		settled(t, token)
+	}
+	acknowledged := time.Since(began)
+	w := stream.Want
+	s.awaitOutcome("cleared", w.Clears)
+	s.awaitOutcome("raised", w.Occurrences)
+	s.awaitOutcome("repeated", w.Repeats)
+	s.awaitOutcome("orphan", w.Orphans)
+	took := time.Since(began)
+	t.Logf("%d events: acknowledged after %v, published after %v (%.0f/s)", w.Events,
+		acknowledged, took, float64(w.Events)/took.Seconds())
+	if n := s.outcome("rejected") + s.outcome("late"); n != 0 {
+		t.Errorf("%d were rejected or late", n)
+	}
+	if n := activeAt(t, s); n != w.Active {
+		t.Errorf("%d active, want %d", n, w.Active)
 	}
 }
 
