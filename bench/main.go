@@ -41,6 +41,7 @@ var parts = []part{
 	{"burst", "one batch of alarms to many readers at once", measureBurst},
 	{"idle", "what a reader costs while nothing happens", measureIdle},
 	{"catchup", "many readers connect that were away for a while", measureCatchUp},
+	{"doors", "alarms through each door, as fast as it takes them", measureDoors},
 	{"load", "the view of a log: time to load and memory an alarm", measureLoad},
 }
 
