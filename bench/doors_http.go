@@ -19,6 +19,7 @@ type poster struct {
 	per         int // alarms in a request
 	// body writes a request with so many alarms.
 	body func(b []byte, names *namer, alarms int) []byte
+	sent []byte // the last one's memory
 }
 
 func newPoster(s *server, path, contentType string, per int, body func([]byte, *namer, int) []byte) (*poster, error) {
@@ -49,19 +50,26 @@ func (p *poster) post(ctx context.Context, body io.Reader) (status int, answer [
 func (p *poster) send(ctx context.Context, names namer, until time.Time) (alarms int, err error) {
 	ctx, cancel := context.WithDeadline(ctx, until.Add(requestTimeout))
 	defer cancel()
-	var body []byte
 	for time.Now().Before(until) {
-		body = p.body(body[:0], &names, p.per)
-		status, answer, err := p.post(ctx, bytes.NewReader(body))
-		if err != nil {
+		if err := p.publish(ctx, &names, p.per); err != nil {
 			return alarms, err
-		}
-		if n := bytes.Count(answer, []byte(`"status":"raised"`)); status != http.StatusAccepted || n != p.per {
-			return alarms, fmt.Errorf("%d of %d alarms were raised: %d %.500s", n, p.per, status, answer)
 		}
 		alarms += p.per
 	}
 	return alarms, nil
+}
+
+// publish sends one request, and wants each of its alarms to be raised.
+func (p *poster) publish(ctx context.Context, names *namer, alarms int) error {
+	p.sent = p.body(p.sent[:0], names, alarms)
+	status, answer, err := p.post(ctx, bytes.NewReader(p.sent))
+	if err != nil {
+		return err
+	}
+	if n := bytes.Count(answer, []byte(`"status":"raised"`)); status != http.StatusAccepted || n != alarms {
+		return fmt.Errorf("%d of %d alarms were raised: %d %.500s", n, alarms, status, answer)
+	}
+	return nil
 }
 
 func openNative(per int) func(context.Context, *server, string) (sender, error) {

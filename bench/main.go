@@ -42,6 +42,9 @@ var parts = []part{
 	{"idle", "what a reader costs while nothing happens", measureIdle},
 	{"catchup", "many readers connect that were away for a while", measureCatchUp},
 	{"doors", "alarms through each door, as fast as it takes them", measureDoors},
+	{"lists", "the first page of very many active alarms, warm and cold", measureLists},
+	{"marks", "read marks, and when the other clients of a user hear of them", measureMarks},
+	{"behind", "one user comes back after very many alarms", measureBehind},
 	{"load", "the view of a log: time to load and memory an alarm", measureLoad},
 }
 
