@@ -177,6 +177,7 @@ func TestABadAlertIsADeadLetterAndNotSentForEver(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	w.do("GET", "/v1/deadletters?limit=1", "").want(200, `"device":"Load"`)
+	w.do("GET", "/v1/deadletters?limit=1000", "").want(200, `"device":"Load"`)
 	// What could not be kept is sent again.
 	f.fail(fmt.Errorf("the feed: %w", inbox.ErrUnavailable))
 	w.do("POST", "/v1/ingest/alertmanager", bad).problem(503, "storage-unavailable")
