@@ -16,7 +16,7 @@ import (
 // polls, with a window that has passed his cursor, so that he gets the newest entry
 // of everything that changed (compacted), and with one that has not.
 func measureBehind(ctx context.Context, b *bench) error {
-	for _, window := range []struct{ flag, name string }{{"1MiB", "compacted"}, {"1GiB", "out of the window"}} {
+	for _, window := range []struct{ flag, name string }{{"1MiB", "compacted"}, {"1GiB", "from the window"}} {
 		if err := b.behindWindow(ctx, window.flag, window.name, window.flag == "1MiB"); err != nil {
 			return fmt.Errorf("%s: %w", window.name, err)
 		}

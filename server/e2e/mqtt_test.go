@@ -344,3 +344,29 @@ func TestMQTTThroughKillsGivesTheFigures(t *testing.T) {
 		})
 	}
 }
+
+// A message of 1 MiB is taken, its topic and some bytes of MQTT's own among them, and
+// what is longer ends the connection.
+func TestMQTTPayloadAtItsLimit(t *testing.T) {
+	s := newServer(t, "--mqtt", "127.0.0.1:0")
+	sized := func(typ string, size int) string {
+		text := `[{"type":"` + typ + `","severity":"major"}]`
+		return text[:len(text)-1] + strings.Repeat(" ", size-len(text)) + "]"
+	}
+	lost := make(chan error, 1)
+	c := s.paho("gateway", func(o *mqtt.ClientOptions) {
+		o.SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err })
+	})
+	defer c.Disconnect(0)
+	publishMQTT(t, c, "alarms/d", sized("most", 1<<20-64))
+	s.awaitOutcome("raised", 1)
+	c.Publish("alarms/d", 1, false, sized("more", 1<<20))
+	select {
+	case <-lost:
+	case <-time.After(patience):
+		t.Error("the connection goes on")
+	}
+	if n := s.active(); n != 1 {
+		t.Errorf("%d alarms are active", n)
+	}
+}

@@ -1,14 +1,18 @@
 package httpd
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"tocsin/server/alarm"
+	"tocsin/server/auth"
 	"tocsin/server/directory"
 	"tocsin/server/inbox"
 )
@@ -155,5 +159,105 @@ func TestLimitsOfARef(t *testing.T) {
 	say(t, conn, `{"op":"read","upto":"latest","ref":"`+ref+`r"}`)
 	if f := ask(t, conn, `{"op":"none","ref":"next"}`); f.Op != "error" || f.Ref != "next" {
 		t.Errorf("behind a ref of %d bytes, which is not repeated: %+v", len(ref)+3, f)
+	}
+}
+
+// A user may have 20 streams; one more is let in and ends the oldest.
+func TestLimitOfStreams(t *testing.T) {
+	w := newWorld(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	open := func() *bufio.Scanner {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/v1/inbox/sse?access_token="+token(t, "ada", "inbox", time.Minute), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return bufio.NewScanner(resp.Body)
+	}
+	// until reads to the event with the text in its data.
+	until := func(lines *bufio.Scanner, text string) {
+		t.Helper()
+		for lines.Scan() {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				if !strings.Contains(data, text) {
+					t.Errorf("%s, want %s", data, text)
+				}
+				return
+			}
+		}
+		t.Errorf("the stream ended without %s", text)
+	}
+	var streams []*bufio.Scanner
+	for range 21 {
+		s := open()
+		until(s, `"resumed":false`)
+		streams = append(streams, s)
+	}
+	until(streams[0], `"reason":"superseded"`)
+	w.raise("d1")
+	for _, s := range streams[1:] {
+		until(s, `"device":"d1"`)
+	}
+}
+
+// A token of 4,000 bytes fits the cookie, and no longer one.
+func TestLimitOfASession(t *testing.T) {
+	w := newWorld(t, nil)
+	fits := map[bool]string{} // the longest that does, the shortest that does not
+	for n := 1; fits[false] == ""; n++ {
+		var groups []string
+		for i := range 20 {
+			groups = append(groups, fmt.Sprint(i)+strings.Repeat("😀", inbox.MaxGroupChars/2)) // long in few groups
+		}
+		for i := range n/50 + 1 { // one byte more each time
+			groups = append(groups, fmt.Sprintf("%02d", i)+strings.Repeat("g", min(n-50*i, 50)))
+		}
+		long, err := auth.Sign(secret, auth.Issue{User: "ada", Groups: groups, Scope: "inbox", TTL: time.Hour}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fits[len(long) <= auth.MaxSession] = long
+	}
+	for fit, status := range map[bool]int{true: http.StatusSeeOther, false: http.StatusUnprocessableEntity} {
+		text := url.Values{"token": {fits[fit]}}.Encode()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+"/inbox/login", strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", w.url)
+		resp, err := http.DefaultTransport.RoundTrip(r) // follows no redirect
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		t.Logf("a token of %d bytes: %s", len(fits[fit]), resp.Status)
+		if resp.StatusCode != status {
+			t.Errorf("a token of %d bytes: %s, want %d", len(fits[fit]), resp.Status, status)
+		}
+	}
+	if most, least := len(fits[true]), len(fits[false]); most < auth.MaxSession-2 || least > auth.MaxSession+2 {
+		t.Errorf("the tokens have %d and %d bytes, which is not at the limit", most, least)
+	}
+}
+
+// Doors that take many alarms at once take as many as POST /v1/alarms does.
+func TestLimitsOfBatchesAtOtherDoors(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.MaxBatchEvents = 3 })
+	for n, status := range map[int]int{3: http.StatusAccepted, 4: http.StatusRequestEntityTooLarge} {
+		var alerts, events []string
+		for i := range n {
+			alerts = append(alerts, fmt.Sprintf(`{"status":"firing","fingerprint":"%d","startsAt":"2026-11-21T02:00:00Z","labels":{"alertname":"Load"}}`, i))
+			events = append(events, fmt.Sprintf(`{"specversion":"1.0","id":"%d","source":"/s","type":"t","subject":"d%d","data":{"severity":"major"}}`, i, i))
+		}
+		w.do("POST", "/v1/ingest/alertmanager", `{"version":"4","groupKey":"{}","status":"firing","alerts":[`+strings.Join(alerts, ",")+`]}`).
+			want(status, map[bool]string{true: `"status":"raised"`, false: `"limit":3`}[n == 3])
+		w.do("POST", "/v1/ingest/cloudevents", "["+strings.Join(events, ",")+"]", "Content-Type", "application/cloudevents-batch+json").
+			want(status, map[bool]string{true: `"status":"raised"`, false: `"limit":3`}[n == 3])
 	}
 }
