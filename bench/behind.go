@@ -49,7 +49,7 @@ func (b *bench) behindWindow(ctx context.Context, window, name string, compacted
 	}
 	for _, way := range []struct {
 		name string
-		read func(context.Context, *readingClient, string, int) (comeback, error)
+		read func(context.Context, *readingClient, string, int) (homecoming, error)
 	}{{"SSE", byEvents}, {"polls of 1000", byPolls}, {"polls of 100", byShortPages}} {
 		var first, all []float64
 		for range pick(b, 1, 5) {
@@ -69,8 +69,8 @@ func (b *bench) behindWindow(ctx context.Context, window, name string, compacted
 	return nil
 }
 
-// A comeback is when one had the first entries or page, and when all of them.
-type comeback struct {
+// A homecoming is when one had the first entries or page, and when all of them.
+type homecoming struct {
 	first, all time.Duration
 	compacted  bool
 }
@@ -83,15 +83,15 @@ type inboxPage struct {
 	Gap     *struct{ Reason string }
 }
 
-func byPolls(ctx context.Context, c *readingClient, cursor string, alarms int) (comeback, error) {
+func byPolls(ctx context.Context, c *readingClient, cursor string, alarms int) (homecoming, error) {
 	return polling(ctx, c, cursor, alarms, 1000)
 }
 
-func byShortPages(ctx context.Context, c *readingClient, cursor string, alarms int) (comeback, error) {
+func byShortPages(ctx context.Context, c *readingClient, cursor string, alarms int) (homecoming, error) {
 	return polling(ctx, c, cursor, alarms, 100)
 }
 
-func polling(ctx context.Context, c *readingClient, cursor string, alarms, limit int) (o comeback, err error) {
+func polling(ctx context.Context, c *readingClient, cursor string, alarms, limit int) (o homecoming, err error) {
 	begin := time.Now()
 	got := 0
 	for more := true; more; {
@@ -114,7 +114,7 @@ func polling(ctx context.Context, c *readingClient, cursor string, alarms, limit
 }
 
 // byEvents reads a stream of events until all entries have come.
-func byEvents(ctx context.Context, c *readingClient, cursor string, alarms int) (o comeback, err error) {
+func byEvents(ctx context.Context, c *readingClient, cursor string, alarms int) (o homecoming, err error) {
 	ctx, cancel := context.WithTimeout(ctx, burstTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.at+"/v1/inbox/sse", nil)

@@ -43,8 +43,7 @@ func (p *Page) cut(most int) {
 	size := 0
 	for i := range p.Items {
 		if size += p.Items[i].Size(); i > 0 && size > most {
-			p.Cursor = p.CursorAt(i - 1)
-			p.Items, p.More = p.Items[:i], true
+			p.Cut(i)
 			return
 		}
 	}

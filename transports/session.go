@@ -28,6 +28,10 @@ type Session struct {
 	Expires time.Time
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
+	// Reached, unless nil, hears what a flush has delivered once it has succeeded,
+	// one call at a time. It must not wait. Once and a Held leave it to their caller,
+	// who knows when the answer is written.
+	Reached func(inbox.Reach)
 }
 
 // A Reason says why the server ends a session. As the cause of the session's
@@ -53,14 +57,6 @@ func ended(ctx context.Context, err error) error {
 		return cause
 	}
 	return err
-}
-
-// until bounds the context by the end of the client's right to read.
-func (s *Session) until(ctx context.Context) (context.Context, context.CancelFunc) {
-	if s.Expires.IsZero() {
-		return ctx, func() {}
-	}
-	return context.WithDeadlineCause(ctx, s.Expires, Expired)
 }
 
 func (s *Session) delivered(n int) {

@@ -11,9 +11,10 @@ import (
 )
 
 // An Encoder writes what a stream tells into the transport's own form. Its
-// methods are called by one goroutine at a time. All but Flush and Settle only
-// collect, and what they are given is valid during the call.
+// methods are called by one goroutine at a time. Those of its own only collect,
+// and what they are given is valid during the call.
 type Encoder interface {
+	Flusher
 	// Hello opens the stream.
 	Hello(Hello)
 	// Part tells what a reader found, or a part of it.
@@ -22,6 +23,10 @@ type Encoder interface {
 	Ping(cursor string)
 	// Bye ends the stream; retry is when to come back.
 	Bye(reason Reason, retry time.Duration)
+}
+
+// A Flusher sends what an Encoder has collected.
+type Flusher interface {
 	// Flush sends what was collected, as far as the client's side takes it at
 	// once; done is false when something is left, and then Settle is called
 	// before anything else.
@@ -69,8 +74,10 @@ type Stream struct {
 	expires   time.Duration // when its right to read is over; 0 is never
 	unsettled bool          // the client has not taken all of the last flush
 	flying    int           // the entries in it
-	left      *rest         // of a batch that was told in part
-	ending    error         // bye was told; this is why
+	reaches   bool          // it delivers something, which is reach
+	reach     inbox.Reach
+	left      *rest // of a batch that was told in part
+	ending    error // bye was told; this is why
 }
 
 // A rest is what of a batch is still to be told.
@@ -213,8 +220,7 @@ func (st *Stream) tell(b *inbox.Batch, from int) {
 		n := b.Items[i].Size()
 		if size += n; i > p.From && size > st.p.l.FlushBytes {
 			p.To = i
-			st.e.Part(p)
-			st.flush(p.To - p.From)
+			st.part(&p)
 			if st.over.Load() {
 				return
 			}
@@ -228,7 +234,15 @@ func (st *Stream) tell(b *inbox.Batch, from int) {
 	p.To = len(b.Items)
 	p.Changed = b.Counts != st.counts
 	st.counts = b.Counts
-	st.e.Part(p)
+	st.part(&p)
+}
+
+// part sends a part of a batch.
+func (st *Stream) part(p *Part) {
+	st.e.Part(*p)
+	if st.s.Reached != nil {
+		st.reach, st.reaches = p.Reach(p.To), true
+	}
 	st.flush(p.To - p.From)
 }
 
@@ -258,6 +272,10 @@ func (st *Stream) settle() {
 func (st *Stream) taken() {
 	st.said = st.p.now()
 	st.s.delivered(st.flying)
+	if st.reaches {
+		st.reaches = false
+		st.s.Reached(st.reach)
+	}
 }
 
 // next is when the stream may have to ping or to end.

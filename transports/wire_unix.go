@@ -26,7 +26,7 @@ var writeOps = sync.Pool{New: func() any {
 func (op *writeOp) write(fd uintptr) bool {
 	for {
 		op.n, op.err = syscall.Write(int(fd), op.p)
-		if op.err != syscall.EINTR {
+		if !errors.Is(op.err, syscall.EINTR) {
 			return true // also where it would have to wait
 		}
 	}

@@ -85,14 +85,14 @@ func (b *text) head(typ string, now time.Time, by string) {
 }
 
 // encode writes an entry's body. The alarm comes last: see Text.
-func (n *change) encode() []byte {
-	b := make(text, 0, 640+len(n.alarm.Message)+len(n.note))
-	b.head(n.typ, n.now, n.by)
-	if n.note != "" {
-		b.string("note", n.note)
+func (c *change) encode() []byte {
+	b := make(text, 0, 640+len(c.alarm.Message)+len(c.note))
+	b.head(c.typ, c.now, c.by)
+	if c.note != "" {
+		b.string("note", c.note)
 	}
 	b.key("alarm")
-	return append(n.alarm.AppendJSON(b), '}')
+	return append(c.alarm.AppendJSON(b), '}')
 }
 
 // Text cuts the alarm's own JSON object out of the body of an alarm's entry. It

@@ -1,6 +1,7 @@
 package alarm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,12 +37,14 @@ type Options struct {
 	// still active is taken for over.
 	AutoClear map[string]time.Duration
 	// Reached says whether an entry has reached anybody who should see it. It is
-	// asked about critical alarms that nobody has acknowledged, 15 s after they
-	// were announced. nil: nobody is asked.
+	// asked about critical alarms that nobody has acknowledged, UndeliveredAfter
+	// they were announced. nil: nobody is asked.
 	Reached func(ctx context.Context, e inbox.Entry) (bool, error)
 	// Undelivered is called for those that have reached nobody, before that is
 	// noted, so perhaps more than once. Its error has it called again.
 	Undelivered func(ctx context.Context, a Alarm, e inbox.Entry) error
+	// UndeliveredAfter is how long a critical alarm may reach nobody; 0 is 15 s.
+	UndeliveredAfter time.Duration
 	// Retention is how long the log keeps what is over; its zero value is for ever.
 	Retention Retention
 	// Now is the clock; nil is time.Now.
@@ -55,6 +58,7 @@ type Engine struct{ o Options }
 
 // New returns an Engine.
 func New(o Options) *Engine {
+	o.UndeliveredAfter = cmp.Or(o.UndeliveredAfter, undeliveredAfter)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

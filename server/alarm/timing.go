@@ -147,6 +147,6 @@ func (e *Engine) stir(a *Alarm, t *timing, now time.Time, announces bool) {
 	case a.Acked:
 		t.watch = 0
 	case announces && e.o.Reached != nil && a.Severity == inbox.Critical.String():
-		t.watch = now.Add(undeliveredAfter).UnixMilli()
+		t.watch = now.Add(e.o.UndeliveredAfter).UnixMilli()
 	}
 }

@@ -16,7 +16,8 @@ import (
 const (
 	// atOnce is how many appends of the worker are under way together.
 	atOnce = 500
-	// undeliveredAfter is how long a critical alarm may reach nobody.
+	// undeliveredAfter is how long a critical alarm may reach nobody, unless
+	// Options say otherwise.
 	undeliveredAfter = 15 * time.Second
 	// workerPause follows a failure, leastPause a success: what is due together
 	// is done together.

@@ -42,6 +42,15 @@ func (s *Server) postRevocation(c echo.Context, _ auth.Identity) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
+// Names of the transports, also where it is said over what somebody is connected.
+const (
+	byWebSocket = "websocket"
+	bySSE       = "sse"
+	byLongPoll  = "longpoll"
+	byPoll      = "poll"
+	byPage      = "page"
+)
+
 // transport is one line of GET /v1/transports.
 type transport struct {
 	Name        string  `json:"name"`
@@ -64,11 +73,11 @@ func (s *Server) getTransports(c echo.Context) error {
 		Limits     map[string]int `json:"limits"`
 	}{
 		Transports: []transport{
-			{Name: "websocket", URL: "/v1/inbox/ws", Subprotocol: subprotocol, Ping: l.Ping.Seconds()},
-			{Name: "sse", URL: "/v1/inbox/sse", Ping: l.Ping.Seconds()},
-			{Name: "longpoll", URL: "/v1/inbox", MaxWait: maxWait},
-			{Name: "poll", URL: "/v1/inbox", Busy: s.o.Busy.Seconds(), Idle: s.o.Idle.Seconds()},
-			{Name: "page", URL: "/inbox", Busy: s.o.Busy.Seconds(), Idle: s.o.Idle.Seconds()},
+			{Name: byWebSocket, URL: "/v1/inbox/ws", Subprotocol: subprotocol, Ping: l.Ping.Seconds()},
+			{Name: bySSE, URL: "/v1/inbox/sse", Ping: l.Ping.Seconds()},
+			{Name: byLongPoll, URL: "/v1/inbox", MaxWait: maxWait},
+			{Name: byPoll, URL: "/v1/inbox", Busy: s.o.Busy.Seconds(), Idle: s.o.Idle.Seconds()},
+			{Name: byPage, URL: "/inbox", Busy: s.o.Busy.Seconds(), Idle: s.o.Idle.Seconds()},
 		},
 		Limits: map[string]int{
 			"connections_per_user": s.o.Connections,

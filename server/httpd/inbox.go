@@ -10,6 +10,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"tocsin/server/auth"
+	"tocsin/server/inbox"
+	"tocsin/server/presence"
 	"tocsin/transports"
 	"tocsin/transports/poll"
 	"tocsin/transports/sse"
@@ -27,6 +29,12 @@ func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle,
 		Draining: s.Draining(), Delivered: s.poll.Delivered, Problem: s.late(requestID(c)),
 	}
+	name := byPoll
+	if poll.Waits(c.Request()) {
+		name = byLongPoll
+	}
+	present, answered := s.o.Presence.Poll(id.User, name, id.Groups)
+	o.Reached = present.Reached
 	if v := s.revolver.Load(); v != nil {
 		o.Next = func(conn net.Conn, read []byte) { v.next(conn, read, s.o.IdleTimeout) }
 	}
@@ -38,9 +46,11 @@ func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 		leave = s.join(id, false, end)
 	}, func(why error) {
 		s.poll.Closed(reasonOf(why))
+		answered()
 		leave()
 	})
 	if !waits {
+		answered()
 		s.poll.Closed(reasonOf(err))
 	}
 	if err == nil {
@@ -73,13 +83,19 @@ func (s *Server) getStream(c echo.Context) error {
 		return stopReconnecting(c, err)
 	}
 	var leave func()
+	var connection *presence.Connection
+	var session *presence.Session
 	err = sse.Serve(c.Response(), c.Request(), client(id), sse.Options{
 		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Delivered: s.sse.Delivered,
+		Reached: func(r inbox.Reach) { session.Reached(r) }, // once it was opened
 	}, func(st *transports.Stream) {
+		connection = s.o.Presence.Connect(id.User, bySSE)
+		session = connection.Subscribe()
 		leave = s.join(id, true, st.End)
 		s.sse.Opened()
 	}, func(why error) {
 		s.sse.Closed(reasonOf(why))
+		connection.Close()
 		leave()
 	})
 	if err == nil {

@@ -10,9 +10,11 @@ import (
 	"tocsin/server/alarm"
 	"tocsin/server/auth"
 	"tocsin/server/directory"
+	explaining "tocsin/server/explain"
 	"tocsin/server/inbox"
 	"tocsin/server/ingest"
 	"tocsin/server/metrics"
+	"tocsin/server/presence"
 	"tocsin/transports"
 )
 
@@ -38,16 +40,34 @@ type Records interface {
 
 // Directory says who gets what. Errors are an inbox.FieldError or the log's.
 type Directory interface {
-	Device(name string) (groups []string, known bool)
-	PutDevice(ctx context.Context, name string, groups []string) error
-	DeleteDevice(ctx context.Context, name string) error
-	User(name string) []string
-	PutUser(ctx context.Context, name string, groups []string) error
-	DeleteUser(ctx context.Context, name string) error
+	Devices
+	Users
 	Import(ctx context.Context, r io.Reader) (directory.Report, error)
 }
 
+// Devices are the part of a Directory that says whose alarms go where.
+type Devices interface {
+	Device(name string) (groups []string, known bool)
+	PutDevice(ctx context.Context, name string, groups []string) error
+	DeleteDevice(ctx context.Context, name string) error
+}
+
+// Users are the part of a Directory that says who belongs where.
+type Users interface {
+	User(name string) []string
+	PutUser(ctx context.Context, name string, groups []string) error
+	DeleteUser(ctx context.Context, name string) error
+}
+
+// Explainer says why somebody got an alarm or did not, and whom it has reached.
+// Errors are explaining.ErrOff and those of the packages alarm and inbox.
+type Explainer interface {
+	Explain(ctx context.Context, q explaining.Question) (explaining.Report, error)
+	Deliveries(ctx context.Context, alarm string, seq uint64) (explaining.Deliveries, error)
+}
+
 var (
+	_ Explainer = (*explaining.Explainer)(nil)
 	_ Alarms    = (*alarm.Engine)(nil)
 	_ Directory = (*directory.Directory)(nil)
 )
@@ -61,6 +81,12 @@ type Options struct {
 	Auth      *auth.Gate
 	Alarms    Alarms
 	Directory Directory
+
+	// Presence is told who is connected and how far he is; nil is one of its own.
+	// Whoever hands one over has it swept.
+	Presence *presence.Registry
+	// Explain answers for deliveries; nil: it is not offered.
+	Explain Explainer
 
 	// DeadLetters, unless nil, keep what a door refuses and cannot tell its sender;
 	// without them it is logged.
@@ -111,6 +137,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Metrics == nil {
 		o.Metrics = metrics.New()
+	}
+	if o.Presence == nil {
+		o.Presence = presence.New(presence.Options{})
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

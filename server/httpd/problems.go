@@ -15,6 +15,7 @@ import (
 
 	"tocsin/server/alarm"
 	"tocsin/server/auth"
+	explaining "tocsin/server/explain"
 	"tocsin/server/inbox"
 	"tocsin/server/ingest"
 	"tocsin/transports"
@@ -103,6 +104,7 @@ var kinds = []struct {
 	{page.ErrCSRF, kind{"csrf", 403, "The form is not of this session", 0}},
 	{native.ErrForbidden, kind{"forbidden", 403, "Not allowed", 0}},
 	{errNotFound, kind{"not-found", 404, "Not found", 0}},
+	{explaining.ErrOff, kind{"not-found", 404, "Not found", 0}},
 	{alarm.ErrNotFound, kind{"not-found", 404, "Not found", 0}},
 	{errMethod, kind{"method-not-allowed", 405, "Not offered here", 0}},
 	{transports.ErrNoStream, kind{"no-stream", 406, "Poll GET /v1/inbox instead", 0}},

@@ -55,6 +55,10 @@ func (s *Server) routes() {
 	e.DELETE("/v1/users/:id", s.as(auth.ScopeAdmin, s.deleteUser))
 	e.POST("/v1/directory", s.as(auth.ScopeAdmin, s.postDirectory))
 
+	e.GET("/v1/alarms/:id/deliveries", s.as(auth.ScopeAdmin, s.getDeliveries))
+	e.GET("/v1/explain", s.as(auth.ScopeInbox, s.getExplain))
+	e.GET("/v1/connections", s.as(auth.ScopeAdmin, s.getConnections))
+
 	e.GET("/v1/transports", s.getTransports)
 	e.POST("/v1/ticket", s.as(auth.ScopeInbox, s.postTicket))
 	e.POST("/v1/revocations", s.as(auth.ScopeAdmin, s.postRevocation))

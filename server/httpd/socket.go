@@ -63,10 +63,12 @@ func (s *Server) socket(c echo.Context, scope string, counted *metrics.Transport
 		if known {
 			who = identity(id)
 		}
+		present := &attendance{registry: s.o.Presence}
 		return native.Begin(ctx, conn, who, func(why error) {
+			present.end()
 			counted.Closed(reasonOf(why))
 			leave()
-		}, o)
+		}, attended(o, present))
 	})
 	var refused *ws.HandshakeError
 	if errors.As(err, &refused) {

@@ -139,6 +139,7 @@ func newFoldingWorld(t *testing.T, fold time.Duration, change func(*Options)) *w
 		Alarms: alarm.New(alarm.Options{Log: w.log, View: w.view, Router: dir, Epoch: epoch, Unassigned: unassigned, Fold: fold}),
 		Logger: slog.New(slog.NewTextHandler(w.logged, nil)), DrainSpread: -1,
 	}
+	w.witness(&o)
 	if change != nil {
 		change(&o)
 	}

@@ -191,10 +191,10 @@ type floods struct {
 // of is the flood of the membership, whose newest alarm is raised; under the view's
 // read lock.
 func (f *floods) of(m *membership, raised uint64) Flood {
-	t := m.tracker
+	t := m.tracker.Load()
 	if t == nil || !t.use(f.tick.Load()) {
 		t = f.get(m)
-		m.tracker = t
+		m.tracker.Store(t)
 	}
 	if t.seq.Load() < raised {
 		t.advance(m, raised, f.now().UnixMilli())

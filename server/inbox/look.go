@@ -45,6 +45,7 @@ func (r *Reader) look(limit int) (b Batch, wait bool) {
 	}
 	b.Counts = s.counts(r.m, mark)
 	b.mark = mark
+	b.to, b.groups = r.pos, r.m.groups
 	r.counts, r.counted = b.Counts, true
 	return b, false
 }

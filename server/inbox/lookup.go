@@ -83,3 +83,45 @@ func (v *View) Epoch(seq uint64) string {
 	defer v.mu.RUnlock()
 	return v.s.epochAt(seq)
 }
+
+// RouteGroups returns the groups of a route, sorted; nil when there is none such.
+func (v *View) RouteGroups(name string) []string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return slices.Clone(v.s.routes[name].groups)
+}
+
+// Members lists the users to whom the directory gives one of the groups, sorted.
+// It looks at all users.
+func (v *View) Members(groups ...string) []string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var users []string
+	for user, his := range v.s.members {
+		for _, g := range groups {
+			if _, is := his[g]; is {
+				users = append(users, user)
+				break
+			}
+		}
+	}
+	slices.Sort(users)
+	return users
+}
+
+// HasRead says whether the user's read marks cover what the subject announced
+// last.
+func (v *View) HasRead(user, subject string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	r := v.s.records[subject]
+	return r != nil && v.mark(user).reads(r)
+}
+
+// CountsOf returns the counters of a user with these groups besides the
+// directory's.
+func (v *View) CountsOf(user string, groups []string) Counts {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.s.counts(v.s.membership(user, groups), v.mark(user))
+}

@@ -81,6 +81,10 @@ type Batch struct {
 
 	at   Cursor
 	mark Mark
+
+	to     Cursor   // after all that was found
+	cut    bool     // not all of it is in Items
+	groups []string // of the user; shared, never changed
 }
 
 // Version is a short text that changes with the counters and with the user's

@@ -16,6 +16,8 @@ type state struct {
 	epochs  []Epoch
 	version uint64 // rises with every change of routes or memberships
 
+	readerships readerships
+
 	records   map[string]*record
 	audiences map[Audience]*audience
 	all       *audience // every route's entries, for members of AllGroups

@@ -18,6 +18,7 @@ type Metrics struct {
 	ended       *prometheus.CounterVec
 	published   *prometheus.CounterVec
 	requests    *prometheus.HistogramVec
+	hooks       *prometheus.CounterVec
 }
 
 // New returns a Metrics with the numbers of the Go runtime and of the process.
@@ -41,7 +42,10 @@ func New() *Metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"route", "code"}),
 	}
-	m.registry.MustRegister(m.deliveries, m.connections, m.ended, m.published, m.requests,
+	m.hooks = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tocsin_hooks_total", Help: "Attempts to tell receivers of events, by outcome.",
+	}, []string{"outcome"})
+	m.registry.MustRegister(m.hooks, m.deliveries, m.connections, m.ended, m.published, m.requests,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -79,6 +83,9 @@ func (t *Transport) Closed(reason string) {
 	t.connections.Dec()
 	t.ended.WithLabelValues(reason).Inc()
 }
+
+// Hook counts an attempt to tell a receiver of an event.
+func (m *Metrics) Hook(outcome string) { m.hooks.WithLabelValues(outcome).Inc() }
 
 // Published counts events with one outcome.
 func (m *Metrics) Published(status string, events int) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -16,7 +17,8 @@ type QueueConfig struct {
 	Description string
 	// MaxAge is how long a job is tried before it is forgotten; 0 is for ever.
 	MaxAge time.Duration
-	// Backoff is the pause after each attempt that failed; the last one repeats.
+	// Backoff is the pause after each attempt that failed, and up to a fifth more;
+	// the last one repeats.
 	// Empty is one second.
 	Backoff []time.Duration
 	// Workers is how many jobs one Run does at a time. 0 is 4.
@@ -191,7 +193,9 @@ func (q *Queue) attempt(ctx context.Context, m jetstream.Msg, do func(context.Co
 	case ctx.Err() != nil:
 		err = m.Nak()
 	default:
-		err = m.NakWithDelay(q.conf.Backoff[min(job.Attempt, len(q.conf.Backoff))-1])
+		pause := q.conf.Backoff[min(job.Attempt, len(q.conf.Backoff))-1]
+		// What failed together is not tried again together.
+		err = m.NakWithDelay(pause + time.Duration(rand.Float64()*float64(pause)/5))
 	}
 	if err != nil {
 		q.log.opts.Logger.Warn("say how a job went: it will be done again", "queue", q.conf.Name,

@@ -144,7 +144,14 @@ func (c *Conversation) deliver(e *encoder, from inbox.Start) {
 	}
 	s.Expires = time.Time{} // which a new token moves: the timer knows
 	s.Delivered = c.o.Delivered
-	c.stream = c.o.Pump.Stream(s, e, func(err error) { c.delivered(e, from, err) })
+	done := func() {}
+	if c.o.Deliver != nil {
+		s.Reached, done = c.o.Deliver(*c.id)
+	}
+	c.stream = c.o.Pump.Stream(s, e, func(err error) {
+		done()
+		c.delivered(e, from, err)
+	})
 	c.stream.Start()
 }
 

@@ -96,6 +96,10 @@ type Options struct {
 	// leave is called once, when it is over or before the next Join, which a new
 	// token brings. For revocations and limits of connections.
 	Join func(id Identity, end func(cause error)) (leave func())
+	// Deliver, unless nil, hears that a client's delivery begins, also when it
+	// begins anew for other groups. reached is as in transports.Session; done is
+	// called once, when the delivery is over.
+	Deliver func(id Identity) (reached func(inbox.Reach), done func())
 }
 
 func (o *Options) authTimeout() time.Duration { return orTenSeconds(o.AuthTimeout) }

@@ -29,6 +29,11 @@ type listing struct {
 	first bool
 	// more: there is more to mark, which the next refresh brings.
 	more bool
+	// told is what was read last of the inbox, followed that everything after from
+	// was read, and passed the place of the last open item that was left out.
+	told         inbox.Reach
+	followed     bool
+	from, passed uint64
 }
 
 // A row is an alarm or a notice in its newest state.
@@ -71,8 +76,13 @@ func (l *listing) readOpen(ctx context.Context, o *Options, c transports.Client)
 		for i := max(0, len(p.Items)-o.Rows); i < len(p.Items); i++ {
 			newest = append(newest, found{p.Items[i].At, p.Items[i].AppendJSON(nil)})
 		}
+		if n := len(newest) - o.Rows; n > 0 {
+			l.passed = newest[n-1].at
+		} else if n := len(p.Items) - o.Rows; n > 0 {
+			l.passed = p.Items[n-1].At
+		}
 		newest = slices.Clone(newest[max(0, len(newest)-o.Rows):])
-		l.cursor, l.counts = p.Cursor, p.Counts
+		l.cursor, l.counts, l.told = p.Cursor, p.Counts, p.Reach(len(p.Items))
 		// What follows the snapshot may never end; it is for readSince, if at all.
 		if at, err := inbox.ParseCursor(p.Cursor); !p.More || err == nil && at.Mode == inbox.Plain {
 			break
@@ -97,22 +107,26 @@ func (l *listing) readSince(ctx context.Context, o *Options, c transports.Client
 		return err
 	}
 	defer s.Reader.Close()
-	for range stepsSince {
+	for i := range stepsSince {
 		p, err := transports.Once(ctx, s, step, o.Limits)
 		if err != nil {
 			return err
 		}
+		if r := p.Reach(len(p.Items)); i == 0 {
+			l.followed, l.from = true, r.From
+		}
 		if p.Gap != nil {
 			l.gap = p.Gap
+			l.followed = l.followed && p.Gap.Reason == inbox.GapCompacted
 		}
 		// After a gap that starts over everything is told again: nothing is new.
 		marked := l.gap == nil || l.gap.Reason == inbox.GapCompacted
-		for i := range p.Items {
-			if err := l.apply(found{p.Items[i].At, p.Items[i].AppendJSON(nil)}, marked); err != nil {
+		for j := range p.Items {
+			if err := l.apply(found{p.Items[j].At, p.Items[j].AppendJSON(nil)}, marked); err != nil {
 				return err
 			}
 		}
-		l.cursor, l.counts, l.more = p.Cursor, p.Counts, p.More
+		l.cursor, l.counts, l.more, l.told = p.Cursor, p.Counts, p.More, p.Reach(len(p.Items))
 		if !p.More {
 			break
 		}
@@ -152,6 +166,37 @@ func (l *listing) apply(f found, marked bool) error {
 		r.mark = markOf(typ)
 	}
 	return nil
+}
+
+// reach is what a page of so many rows has shown: what followed the cursor, and
+// what is open. What did not fit, and what came before it, was not shown.
+func (l *listing) reach(rows int) inbox.Reach {
+	r := l.told
+	if r.Partial {
+		return r
+	}
+	r.From, r.Snapshot = r.To, true
+	if l.followed {
+		r.From = min(l.from, r.To)
+	}
+	var places []uint64
+	for _, row := range l.rows {
+		if !row.gone {
+			places = append(places, row.at)
+		}
+	}
+	hidden := l.passed
+	if len(places) > rows {
+		slices.Sort(places)
+		hidden = max(hidden, places[len(places)-rows-1])
+	}
+	if hidden > 0 {
+		r.Snapshot = false
+		if r.From = r.To; l.followed {
+			r.From = min(max(l.from, hidden), r.To)
+		}
+	}
+	return r
 }
 
 // newest are the rows to show: those told last, the latest raised first.

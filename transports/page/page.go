@@ -52,6 +52,8 @@ type Options struct {
 	Rows int
 	// Delivered, unless nil, hears how many entries were read for the page.
 	Delivered func(entries int)
+	// Reached, unless nil, hears what a page that was written has shown.
+	Reached func(inbox.Reach)
 
 	// Do does something to an alarm of the user's, AckAll acknowledges many; their
 	// errors are the caller's own. nil: the page has no such forms.
@@ -97,7 +99,13 @@ func Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, v Visito
 	if err != nil {
 		return err
 	}
-	return write(w, http.StatusOK, "inbox", o.show(v, p, l))
+	if err := write(w, http.StatusOK, "inbox", o.show(v, p, l)); err != nil {
+		return err
+	}
+	if o.Reached != nil {
+		o.Reached(l.reach(o.Rows))
+	}
+	return nil
 }
 
 // A place is where the user is on the pages: what their URLs say.

@@ -35,6 +35,8 @@ type Options struct {
 	Draining bool
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
+	// Reached, unless nil, hears what an answer that was written has delivered.
+	Reached func(inbox.Reach)
 	// Problem puts into words why a poll that waited cannot be answered, as Serve's
 	// caller would with an error: the status, the header besides that of every
 	// answer, and the body.
@@ -90,6 +92,12 @@ func Serve(w http.ResponseWriter, r *http.Request, c transports.Client, o Option
 	return nil
 }
 
+// Waits says whether the request asks for a long poll.
+func Waits(r *http.Request) bool {
+	wait, _, err := waitOf(r)
+	return err == nil && wait > 0
+}
+
 // A question is what a poll asked.
 type question struct {
 	o       *Options
@@ -106,13 +114,24 @@ func (q *question) news(p *transports.Page) bool {
 
 // An answer is what goes out.
 type answer struct {
-	status int
-	header http.Header
-	body   []byte
+	status  int
+	header  http.Header
+	body    []byte
+	reached func() // to be called when it is written; may be nil
+}
+
+func (a answer) arrived() {
+	if a.reached != nil {
+		a.reached()
+	}
 }
 
 func (q *question) answer(p *transports.Page) answer {
 	a := answer{status: http.StatusOK, header: http.Header{}}
+	if hear := q.o.Reached; hear != nil {
+		reach := p.Reach(len(p.Items))
+		a.reached = func() { hear(reach) }
+	}
 	a.header.Set("Cache-Control", "no-store")
 	a.header.Set("ETag", tagOf(&p.Batch))
 	if q.applied != "" {
@@ -135,7 +154,9 @@ func (a answer) write(w http.ResponseWriter) {
 	}
 	w.WriteHeader(a.status)
 	// A client that is gone misses nothing: it still has its cursor.
-	_, _ = w.Write(a.body)
+	if _, err := w.Write(a.body); err == nil || a.status == http.StatusNotModified {
+		a.arrived()
+	}
 }
 
 // interval is when the next short poll is due, in seconds: at once where more is

@@ -102,15 +102,18 @@ func (k *kept) answer(a answer) {
 	done, err := k.wire.Try(b.Bytes())
 	if !done && err == nil {
 		go func() { // ends when the client has taken it, or has had its time
-			k.out(k.wire.Settle())
+			k.out(a, k.wire.Settle())
 		}()
 		return
 	}
-	k.out(err)
+	k.out(a, err)
 }
 
 // out ends the waiting for the client's next byte.
-func (k *kept) out(err error) {
+func (k *kept) out(a answer, err error) {
+	if err == nil {
+		a.arrived()
+	}
 	k.failed = err != nil
 	k.answered.Store(true)
 	close(k.written)

@@ -216,7 +216,7 @@ func (e *encoder) begin() error {
 	if err != nil {
 		e.w.WriteHeader(http.StatusOK)
 		e.taken(nil)
-		return nil
+		return nil //nolint:nilerr // then it goes this way
 	}
 	h.Set("Connection", "close")
 	if h.Get("Date") == "" {

@@ -21,6 +21,8 @@ type Options struct {
 	Limits transports.Limits
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
+	// Reached is as in transports.Session.
+	Reached func(inbox.Reach)
 }
 
 // Serve answers the request with the client's stream. It returns when the stream
@@ -46,7 +48,7 @@ func Serve(w http.ResponseWriter, r *http.Request, c transports.Client, o Option
 	if err != nil {
 		return err
 	}
-	s.Delivered = o.Delivered
+	s.Delivered, s.Reached = o.Delivered, o.Reached
 	taken, over := make(chan net.Conn, 1), make(chan error, 1)
 	e := &encoder{w: w, rc: http.NewResponseController(w), timeout: o.Limits.WriteTimeout,
 		retry: o.Limits.RetryHint(), pad: pad, taken: func(conn net.Conn) { taken <- conn }}

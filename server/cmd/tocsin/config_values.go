@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"tocsin/server/hooks"
 )
 
 // A value is one setting's place in the configuration with its reading and
@@ -71,6 +73,8 @@ type listValue struct {
 	// fits, unless nil, judges an item, and want names those that do.
 	fits func(string) bool
 	want string
+	// secret: items are URLs, which may hold passwords.
+	secret bool
 }
 
 func (v listValue) Set(s string) error {
@@ -93,6 +97,13 @@ func (v listValue) Set(s string) error {
 
 func isAlgorithm(s string) bool {
 	return slices.Contains([]string{"HS256", "RS256", "ES256", "EdDSA"}, s)
+}
+
+func isHookEvent(s string) bool { return slices.Contains(hooks.Events, hooks.Event(s)) }
+
+func isWebURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 // isOrigin says whether s is what a browser sends as Origin: no path, not even

@@ -97,7 +97,7 @@ func newRoot() *cobra.Command {
 	root.SetCompletionCommandGroupID(groupTools)
 	root.AddCommand(
 		newServe(), newDemo(), newConfig(),
-		newPublish(), newTail(), newAlarms(), newAck(), newReplay(), newImport(), newDeadLetters(),
+		newPublish(), newTail(), newAlarms(), newAck(), newExplain(), newReplay(), newImport(), newDeadLetters(),
 		newToken(), newSecret(), newVersion())
 	return root
 }

@@ -17,11 +17,13 @@ import (
 	"tocsin/server/alarm"
 	"tocsin/server/auth"
 	"tocsin/server/directory"
+	"tocsin/server/hooks"
 	"tocsin/server/httpd"
 	"tocsin/server/inbox"
 	"tocsin/server/ingest"
 	"tocsin/server/metrics"
 	"tocsin/server/natslog"
+	"tocsin/server/presence"
 	"tocsin/transports"
 )
 
@@ -75,11 +77,16 @@ type node struct {
 	view      *inbox.View
 	marks     inbox.Marks
 	gate      *auth.Gate
+	hooks     *hooks.Hooks // nil if nobody is told
+	presence  *presence.Registry
+	evidence  *presence.Evidence // nil if none is kept
 	letters   ingest.DeadLetters
 	directory *directory.Directory
 	alarms    *alarm.Engine
 	server    *httpd.Server
 
+	// undeliveredAfter is alarm.Options.UndeliveredAfter.
+	undeliveredAfter time.Duration
 	// serving, unless nil, is called once the doors are open.
 	serving func(address string)
 
@@ -108,6 +115,8 @@ func (n *node) serve(ctx context.Context) (err error) {
 		n.followMarks, // what has been read
 		n.guard,       // tickets, and tokens that were taken back
 		n.keepLetters, // what doors refuse
+		n.makeHooks,   // who else is told
+		n.attend,      // who is connected, and who got what
 		n.decide,      // what events and commands do
 		n.work,        // what needs a clock, on one node at a time
 		n.makeDoors,
@@ -266,12 +275,14 @@ func (n *node) followRevocations(ctx context.Context) error {
 
 func (n *node) decide(context.Context) error {
 	n.directory = directory.New(directory.Options{Log: n.store, View: n.view, Epoch: n.epoch})
+	reached, undelivered := n.seekers()
 	n.alarms = alarm.New(alarm.Options{
 		Log: n.store, View: n.view, Router: n.directory, Epoch: n.epoch,
 		Unassigned: n.conf.UnassignedGroups, TrustDeviceTime: n.conf.DeviceTime == timeTrust,
 		Fold: n.conf.Fold, AutoClear: n.conf.AutoClear,
 		Retention: alarm.Retention{Age: n.conf.Retention, Bytes: uint64(n.conf.RetentionBytes), Window: n.conf.DedupeWindow},
-		Logger:    n.logger,
+		Reached:   reached, Undelivered: undelivered, UndeliveredAfter: n.undeliveredAfter,
+		Logger: n.logger,
 	})
 	return nil
 }
@@ -296,8 +307,8 @@ func (n *node) makeDoors(context.Context) (err error) {
 	}
 	n.server, err = httpd.New(httpd.Options{
 		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
-		DeadLetters: n.letters,
-		Metrics:     n.metrics, Logger: n.logger,
+		Presence: n.presence, Explain: n.explainer(), DeadLetters: n.letters,
+		Metrics: n.metrics, Logger: n.logger,
 		Origins:     n.conf.AllowedOrigins,
 		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,
 		Limits: transports.Limits{

@@ -3,11 +3,11 @@ package main
 import (
 	"cmp"
 	"errors"
-	"math"
+	"slices"
 	"strings"
 	"time"
 
-	"tocsin/server/alarm"
+	"tocsin/server/hooks"
 )
 
 // A settings is everything that `tocsin serve` can be told. Its fields are bound
@@ -25,6 +25,10 @@ type settings struct {
 	Fold                  time.Duration
 	AutoClear             map[string]time.Duration
 	UnassignedGroups      []string
+	Evidence              time.Duration
+	HookURLs, HookEvents  []string
+	HookSecretFile        string
+	HookTimeout           time.Duration
 	Retention             time.Duration
 	RetentionBytes        int64
 	Secret, SecretFile    string
@@ -65,9 +69,10 @@ func defaults() settings {
 		HTTP: "127.0.0.1:8080", Ops: "127.0.0.1:8081",
 		AllowedOrigins: []string{}, TokenInURL: true,
 		Data: "data", Sync: syncInterval, SyncInterval: time.Second,
-		Retention: 30 * day,
-		Reserve:   512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute, Replicas: 1,
+		Retention: 30 * day, Evidence: 7 * day,
+		Reserve: 512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute, Replicas: 1,
 		DeviceTime: timeClamp, Fold: time.Minute, AutoClear: map[string]time.Duration{}, UnassignedGroups: []string{"unassigned"},
+		HookURLs: []string{}, HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)}, HookTimeout: hooks.DefaultTimeout,
 		Algorithms: []string{}, Leeway: 5 * time.Second,
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
 		Connections: 20, AuthTimeout: 10 * time.Second, DeadAfter: 45 * time.Second,
@@ -76,111 +81,6 @@ func defaults() settings {
 		FrameEntries: 100, FrameBytes: 64 << 10, PageBytes: 1 << 20, BatchEvents: 5000, BatchBytes: 5 << 20,
 		Drain: 30 * time.Second, LeaseTTL: 10 * time.Second,
 		LogLevel: "info", LogFormat: formatText,
-	}
-}
-
-// A setting is one line of the table: its name is the flag, the key in the file
-// and, in capitals after TOCSIN_, the variable.
-type setting struct {
-	name  string
-	value value
-	help  string
-	// secret settings have no flag, since a command line is public, and no key
-	// in the file, which is often readable; and they are never printed.
-	secret bool
-}
-
-// env is the setting's variable.
-func (s setting) env() string {
-	return "TOCSIN_" + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
-}
-
-// shown is the value as it may be printed.
-func (s setting) shown() string {
-	text := s.value.String()
-	switch s.value.(type) {
-	case urlValue:
-		return withoutPassword(text)
-	case textValue:
-		if s.secret && text != "" {
-			return redacted
-		}
-	}
-	return text
-}
-
-const (
-	day     = 24 * time.Hour
-	maxSize = math.MaxInt64 / 2
-)
-
-// table binds every setting to its name, in the order of tocsin.yml. It alone
-// drives flags, environment, file, help and `tocsin config`.
-func (s *settings) table() []setting {
-	text := func(p *string, kind string) value { return textValue{p, kind} }
-	choice := func(p *string, words ...string) value { return choiceValue{p, words} }
-	span := func(p *time.Duration, least, most time.Duration) value { return durationValue{p, least, most} }
-	bytes := func(p *int64, least, most int64) value { return sizeValue{p, least, most} }
-	number := func(p *int, least, most int) value { return intValue{p, least, most} }
-	web := []string{"http", "https"}
-	return []setting{
-		{name: "http", value: addressValue{&s.HTTP, false}, help: "where publishers and readers connect"},
-		{name: "ops", value: addressValue{&s.Ops, true}, help: "health, metrics and profiles; empty for none"},
-		{name: "mqtt", value: addressValue{&s.MQTT, true}, help: "where MQTT clients publish; empty for nowhere"},
-		{name: "allowed-origins", value: listValue{p: &s.AllowedOrigins, kind: "origins", fits: isOrigin, want: "web origins, such as https://noc.example.com, or *"}, help: "web origins besides our own whose pages may connect"},
-		{name: "access-token-in-url", value: boolValue{&s.TokenInURL}, help: "accept ?access_token=, for clients that cannot send headers"},
-
-		{name: "jwt-hs256", value: text(&s.Secret, "secret"), secret: true, help: "the secret of HS256 itself"},
-		{name: "jwt-hs256-file", value: text(&s.SecretFile, "file"), help: "the secret of HS256; make one with tocsin secret"},
-		{name: "jwt-pem-file", value: text(&s.PEMFile, "file"), help: "public keys for RS256, ES256 and EdDSA"},
-		{name: "jwt-jwks-file", value: text(&s.JWKSFile, "file"), help: "public keys as a JWKS document"},
-		{name: "jwt-jwks-url", value: urlValue{&s.JWKSURL, web, false}, help: "where an issuer publishes its JWKS document"},
-		{name: "jwt-algorithms", value: listValue{p: &s.Algorithms, kind: "algorithms", fits: isAlgorithm, want: "HS256, RS256, ES256 or EdDSA"}, help: "accepted algorithms; empty for those of the keys"},
-		{name: "jwt-audience", value: text(&s.Audience, "name"), help: "what aud must contain"},
-		{name: "jwt-issuer", value: text(&s.Issuer, "name"), help: "what iss must be"},
-		{name: "jwt-leeway", value: span(&s.Leeway, 0, 5*time.Minute), help: "how far clocks may differ"},
-
-		{name: "device-time", value: choice(&s.DeviceTime, timeClamp, timeTrust), help: "what a device's clock is worth"},
-		{name: "fold", value: span(&s.Fold, 0, day), help: "time in which an alarm that repeats is told once; 0 tells everything"},
-		{name: "auto-clear", value: spansValue{p: &s.AutoClear, fits: alarm.CheckType, least: time.Second, most: 365 * day}, help: "by type, how long after its last report an alarm counts as over"},
-		{name: "unassigned-groups", value: listValue{p: &s.UnassignedGroups, kind: "groups", some: true}, help: "groups that see devices the directory does not know"},
-
-		{name: "data", value: text(&s.Data, "dir"), help: "directory of the embedded log"},
-		{name: "sync", value: choice(&s.Sync, syncInterval, syncAlways), help: "when the disk is flushed: at intervals, or before each answer"},
-		{name: "sync-interval", value: span(&s.SyncInterval, 10*time.Millisecond, 10*time.Minute), help: "the interval of sync: interval"},
-		{name: "retention", value: span(&s.Retention, 0, 100*365*day), help: "how long what is over is kept; 0 for ever"},
-		{name: "retention-bytes", value: bytes(&s.RetentionBytes, 0, maxSize), help: "what the log may hold before its oldest part goes; 0 for no limit"},
-		{name: "reserve", value: bytes(&s.Reserve, 0, maxSize), help: "free space below which publishers are refused; 0 for none"},
-		{name: "dedupe-window", value: span(&s.DedupeWindow, time.Second, day), help: "how long the ids of events are remembered"},
-		{name: "nats-url", value: urlValue{&s.NATSURL, []string{"nats", "tls", "ws", "wss"}, true}, help: "external NATS servers in place of the embedded log"},
-		{name: "replicas", value: number(&s.Replicas, 1, 5), help: "how many servers of a cluster store everything"},
-		{name: "window", value: bytes(&s.Window, 1<<20, 64<<30), help: "memory for the newest entries"},
-		{name: "lease", value: span(&s.LeaseTTL, time.Second, time.Minute), help: "after how long a dead worker is succeeded"},
-
-		{name: "ping-interval", value: span(&s.Ping, time.Second, 10*time.Minute), help: "how long a stream may be silent before it carries a ping"},
-		{name: "stream-lifetime", value: span(&s.StreamLifetime, time.Second, day), help: "how long one stream lasts, ± 20 %"},
-		{name: "client-retry", value: span(&s.ClientRetry, 100*time.Millisecond, time.Minute), help: "after how long clients are told to come back, ± 50 %"},
-		{name: "connections-per-user", value: number(&s.Connections, 1, 10000), help: "streams that one user may have open at this node"},
-		{name: "auth-timeout", value: span(&s.AuthTimeout, 100*time.Millisecond, time.Minute), help: "time for a WebSocket to say whose it is"},
-		{name: "dead-after", value: span(&s.DeadAfter, time.Second, time.Hour), help: "how long a WebSocket's client may be silent, pongs included"},
-		{name: "poll-interval-busy", value: span(&s.PollBusy, time.Second, time.Hour), help: "short poll: the interval told when something came"},
-		{name: "poll-interval-idle", value: span(&s.PollIdle, time.Second, time.Hour), help: "short poll: the interval told when nothing came"},
-
-		{name: "write-timeout", value: span(&s.WriteTimeout, 100*time.Millisecond, time.Minute), help: "time for a stream's client to take what is written"},
-		{name: "header-timeout", value: span(&s.HeaderTimeout, 100*time.Millisecond, time.Minute), help: "time for a request's header to arrive"},
-		{name: "body-timeout", value: span(&s.BodyTimeout, 100*time.Millisecond, 10*time.Minute), help: "time for a request's body to arrive"},
-		{name: "answer-timeout", value: span(&s.AnswerTimeout, 100*time.Millisecond, 10*time.Minute), help: "time for a client to take an answer that is no stream"},
-		{name: "idle-timeout", value: span(&s.IdleTimeout, time.Second, time.Hour), help: "how long a connection may wait for its next request"},
-
-		{name: "frame-entries", value: number(&s.FrameEntries, 1, 10000), help: "most entries that a stream writes at once"},
-		{name: "frame-bytes", value: bytes(&s.FrameBytes, 1<<10, 16<<20), help: "most bytes that a stream writes at once"},
-		{name: "page-bytes", value: bytes(&s.PageBytes, 1<<10, 64<<20), help: "most bytes of entries in a page"},
-		{name: "batch-bytes", value: bytes(&s.BatchBytes, 1<<10, 1<<30), help: "most bytes in one publishing"},
-		{name: "batch-events", value: number(&s.BatchEvents, 1, 9999), help: "most alarms in one publishing"},
-
-		{name: "drain", value: span(&s.Drain, 0, 10*time.Minute), help: "time over which clients are sent away at the end"},
-		{name: "log-level", value: choice(&s.LogLevel, "debug", "info", "warn", "error"), help: "least level that is logged"},
-		{name: "log-format", value: choice(&s.LogFormat, formatText, formatJSON), help: "text for people, json for collectors"},
 	}
 }
 
@@ -198,6 +98,9 @@ func (s *settings) check() error {
 			"or set jwt-pem-file, jwt-jwks-file, jwt-jwks-url or "+setting{name: "jwt-hs256"}.env())
 	wrong(s.Secret != "" && s.SecretFile != "", "jwt-hs256-file: want this or "+setting{name: "jwt-hs256"}.env()+", not both")
 	wrong(s.NATSURL == "" && s.Replicas > 1, "replicas: want 1 without nats-url, the embedded log is one server")
+	wrong(len(s.HookURLs) > 0 && s.HookSecretFile == "", "hook-secret-file: want a secret to sign with: make one with 'tocsin secret FILE'")
+	wrong(len(s.HookURLs) > 0 && s.Evidence == 0 && slices.Contains(s.HookEvents, string(hooks.Undelivered)),
+		"hook-events: want alarm.undelivered left out, or evidence to know it from")
 	wrong(s.MQTT != "" && s.NATSURL != "", "mqtt: want none with nats-url, only the embedded log listens for MQTT")
 	wrong(s.Retention > 0 && s.Retention < 2*s.DedupeWindow, "retention: want 0 or at least twice dedupe-window, else events sent again find no first answer")
 	wrong(s.HTTP == s.Ops && !strings.HasSuffix(s.HTTP, ":0"), "ops: want another address than http")

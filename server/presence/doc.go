@@ -1,0 +1,14 @@
+// Package presence knows who is connected to this node and how far each has been
+// delivered to, and answers from that, later and for all nodes, who got an entry.
+//
+// There is no record of a delivery. A session's position, the sequence up to which
+// it has been delivered to, moves as its flushes succeed; a [Recorder] appends what
+// moved to a feed once a second, and [Evidence] reads the feed again: an entry
+// reached a session when the session's position passed it
+// (docs/decisions/0014-evidence-from-cursors.md).
+//
+// Rules of use: a [Registry], a Recorder and an Evidence may be used by many
+// goroutines at once; a [Session] of a stream is told by its stream's goroutine
+// alone, one of polls by many. The package imports the core only: the feed is handed
+// to it.
+package presence

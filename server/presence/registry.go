@@ -1,0 +1,258 @@
+package presence
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"tocsin/server/inbox"
+)
+
+// Kind says what happened to a connection.
+type Kind string
+
+// The kinds of events, in the order in which they come to one connection.
+// Subscribed and Unsubscribed may come again, when the token's groups change.
+const (
+	Connected    Kind = "connected"    // it is known whose it is
+	Subscribed   Kind = "subscribed"   // the delivery of his inbox has begun
+	Unsubscribed Kind = "unsubscribed" // and ended
+	Disconnected Kind = "disconnected"
+)
+
+// An Event is what happened to one connection. Of pollers, who have none, the
+// coming and the staying away count.
+type Event struct {
+	Kind       Kind
+	Connection string // names it among those of all nodes and times
+	User       string
+	Transport  string
+	Node       string
+	At         time.Time
+}
+
+// AwayAfter is how long a poller may stay away before he is taken for gone,
+// unless Options say otherwise.
+const AwayAfter = 90 * time.Second
+
+// Options are what a Registry is made of; only Run is required.
+type Options struct {
+	// Node is what people call this node, Run names this start of it: both are in
+	// the evidence.
+	Node, Run string
+	// Away is how long a poller may stay away; 0 is AwayAfter.
+	Away time.Duration
+	// Observe, unless nil, hears of events, from whichever goroutine; it must not
+	// wait.
+	Observe func(Event)
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// A Registry is who is connected to this node.
+type Registry struct {
+	o Options
+
+	mu          sync.Mutex
+	last        uint64 // id given out
+	connections map[*Connection]struct{}
+	pollers     map[poller]*Connection
+	sessions    []*Session
+	recorded    bool       // a Recorder wants to hear of endings
+	ended       []*Session // since it looked
+	lost        uint64     // endings that it will not hear of
+}
+
+// maxEnded bounds what is kept for a Recorder whose feed does not answer.
+const maxEnded = 100_000
+
+// A poller is one user's polling. Tokens with different groups read different
+// inboxes, so they are apart.
+type poller struct{ user, transport, groups string }
+
+// New returns a Registry of nobody.
+func New(o Options) *Registry {
+	o.Away = cmp.Or(o.Away, AwayAfter)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Registry{o: o, connections: map[*Connection]struct{}{}, pollers: map[poller]*Connection{}}
+}
+
+// A Connection is one client's that is known.
+type Connection struct {
+	r         *Registry
+	id        uint64
+	user      string
+	transport string
+	since     time.Time
+
+	// Guarded by the registry's lock.
+	session *Session // nil while nothing is delivered
+	polls   poller
+	asking  int       // polls under way
+	asked   time.Time // when the last one ended
+}
+
+// Connect notes a client's connection; Close it when it is over.
+func (r *Registry) Connect(user, transport string) *Connection {
+	c := &Connection{r: r, user: user, transport: transport, since: r.o.Now()}
+	r.mu.Lock()
+	r.add(c)
+	r.mu.Unlock()
+	c.tell(Connected)
+	return c
+}
+
+// add needs the lock.
+func (r *Registry) add(c *Connection) {
+	r.last++
+	c.id = r.last
+	r.connections[c] = struct{}{}
+}
+
+// Subscribe notes that the delivery begins; End the session when it is over.
+func (c *Connection) Subscribe() *Session {
+	c.r.mu.Lock()
+	s := c.r.begin(c)
+	c.r.mu.Unlock()
+	c.tell(Subscribed)
+	return s
+}
+
+// begin needs the lock.
+func (r *Registry) begin(c *Connection) *Session {
+	r.last++
+	s := &Session{c: c, id: r.last, since: r.o.Now(), place: len(r.sessions)}
+	r.sessions = append(r.sessions, s)
+	c.session = s
+	return s
+}
+
+// Close ends the connection, and its session if there is one still.
+func (c *Connection) Close() {
+	c.r.mu.Lock()
+	s := c.session
+	delete(c.r.connections, c)
+	c.r.mu.Unlock()
+	if s != nil {
+		s.End()
+	}
+	c.tell(Disconnected)
+}
+
+func (c *Connection) tell(k Kind) {
+	if o := &c.r.o; o.Observe != nil {
+		o.Observe(Event{Kind: k, Connection: c.r.name(c.id), User: c.user, Transport: c.transport, Node: o.Node, At: o.Now()})
+	}
+}
+
+// name makes an id one among those of all nodes and times.
+func (r *Registry) name(id uint64) string { return r.o.Run + "-" + strconv.FormatUint(id, 36) }
+
+// Poll notes that somebody asks, and returns the session of all his polls over
+// this transport, by tokens that add these groups. Call done when he has been
+// answered.
+func (r *Registry) Poll(user, transport string, groups []string) (s *Session, done func()) {
+	key := poller{user, transport, inbox.GroupsHash(groups)}
+	r.mu.Lock()
+	c := r.pollers[key]
+	comes := c == nil
+	if comes {
+		c = &Connection{r: r, user: user, transport: transport, since: r.o.Now(), polls: key}
+		r.add(c)
+		r.begin(c).shared = new(sync.Mutex)
+		r.pollers[key] = c
+	}
+	c.asking++
+	s = c.session
+	r.mu.Unlock()
+	if comes {
+		c.tell(Connected)
+		c.tell(Subscribed)
+	}
+	return s, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		c.asking--
+		c.asked = r.o.Now()
+	}
+}
+
+// Run sweeps until the context ends.
+func (r *Registry) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.Sweep()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Sweep ends the sessions of pollers who have stayed away.
+func (r *Registry) Sweep() {
+	var gone []*Connection
+	r.mu.Lock()
+	now := r.o.Now()
+	for key, c := range r.pollers {
+		if c.asking == 0 && now.Sub(c.asked) >= r.o.Away {
+			delete(r.pollers, key)
+			gone = append(gone, c)
+		}
+	}
+	r.mu.Unlock()
+	for _, c := range gone {
+		c.Close()
+	}
+}
+
+// A Client is one connection as Clients tells it.
+type Client struct {
+	Connection string
+	User       string
+	Transport  string
+	Node       string
+	Since      time.Time
+	// Subscribed: his inbox is being delivered, up to Position.
+	Subscribed bool
+	Position   uint64
+}
+
+// Clients lists the connections of this node, of one user or, for "", of all, by
+// user, the oldest first.
+func (r *Registry) Clients(user string) []Client {
+	r.mu.Lock()
+	var all []Client
+	var ids []uint64
+	for c := range r.connections {
+		if user != "" && c.user != user {
+			continue
+		}
+		one := Client{Connection: r.name(c.id), User: c.user, Transport: c.transport, Node: r.o.Node, Since: c.since}
+		if c.session != nil {
+			one.Subscribed = true
+			one.Position, _ = c.session.position.load()
+		}
+		all, ids = append(all, one), append(ids, c.id)
+	}
+	r.mu.Unlock()
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(all[a].User, all[b].User), cmp.Compare(ids[a], ids[b]))
+	})
+	sorted := make([]Client, len(all))
+	for i, j := range order {
+		sorted[i] = all[j]
+	}
+	return sorted
+}
