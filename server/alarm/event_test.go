@@ -84,9 +84,13 @@ func TestParseEventNamesTheField(t *testing.T) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
-	long := fmt.Sprintf(`{"device":"d","type":"t","severity":"major","junk":%q}`, strings.Repeat("x", alarm.MaxEventBytes))
+	most := `{"device":"d","type":"t","severity":"major"}`
+	most += strings.Repeat(" ", alarm.MaxEventBytes-len(most))
+	if _, err := alarm.ParseEvent([]byte(most)); err != nil {
+		t.Errorf("an event of 64 KiB: %v", err)
+	}
 	var field *alarm.FieldError
-	if _, err := alarm.ParseEvent([]byte(long)); !errors.As(err, &field) {
+	if _, err := alarm.ParseEvent([]byte(most + " ")); !errors.As(err, &field) {
 		t.Errorf("an event beyond 64 KiB: %v", err)
 	}
 }
@@ -118,6 +122,13 @@ func TestAnyTextArrivesIntact(t *testing.T) {
 
 func TestMessagesAreCutAtARune(t *testing.T) {
 	n := newNode(t, &inbox.MemoryLog{}, false)
+	for size, want := range map[int]int{alarm.MaxMessageBytes: 1024, alarm.MaxMessageBytes + 1: 1024} {
+		e := raise("major")
+		e.Message = strings.Repeat("x", size)
+		if m := n.get(n.one(e).ID).Message; len(m) != want {
+			t.Errorf("a message of %d bytes became one of %d", size, len(m))
+		}
+	}
 	e := raise("major")
 	e.Message = "x" + strings.Repeat("😀", 300)
 	if m := n.get(n.one(e).ID).Message; !utf8.ValidString(m) || len(m) != 1021 || !strings.HasPrefix(e.Message, m) {

@@ -1,6 +1,7 @@
 package alarm_test
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ var logs = map[string]func(t *testing.T) inbox.Log{
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { l.Close(t.Context()) })
+		t.Cleanup(func() { l.Close(context.Background()) }) // the context of a test ends before its cleanup
 		return l
 	},
 }

@@ -144,6 +144,14 @@ func TestTicketsAreBounded(t *testing.T) {
 		pass(TicketTTL)
 		issue(t, tickets, ada())
 
+		usual := NewTickets(store, TicketOptions{})
+		for range DefaultMaxTickets {
+			issue(t, usual, ada())
+		}
+		if _, _, err := usual.Issue(t.Context(), ada()); !errors.Is(err, ErrTooMany) {
+			t.Errorf("one more than %d: %v", DefaultMaxTickets, err)
+		}
+
 		huge := ada()
 		huge.Groups = []string{strings.Repeat("x", maxTicketBytes)}
 		if _, _, err := tickets.Issue(t.Context(), huge); err == nil {

@@ -46,6 +46,38 @@ func overUpload(t *testing.T, s *server, base string, lines []streamtest.Line) m
 	return end.Counts
 }
 
+// overBatches sends a stream in arrays of events.
+func overBatches(t *testing.T, s *server, base string, lines []streamtest.Line) map[string]int {
+	t.Helper()
+	counts := map[string]int{}
+	for from := 0; from < len(lines); from += 1000 {
+		var batch []map[string]any
+		for i, l := range lines[from:min(from+1000, len(lines))] {
+			batch = append(batch, eventOf(l, fmt.Sprint(from+i+1)))
+		}
+		countResults(t, s, base+"/v1/alarms", batch, counts)
+	}
+	return counts
+}
+
+// countResults posts an array and adds what its results say.
+func countResults(t *testing.T, s *server, url string, batch []map[string]any, counts map[string]int, header ...string) {
+	t.Helper()
+	body, err := json.Marshal(batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := request(t.Context(), http.MethodPost, url, s.root(), string(body), header...)
+	if err != nil || a.status != http.StatusAccepted {
+		t.Fatalf("%d %s, %v", a.status, a.body, err)
+	}
+	var answer struct{ Results []struct{ Status string } }
+	a.json(t, &answer)
+	for _, r := range answer.Results {
+		counts[r.Status]++
+	}
+}
+
 // overCloudEvents sends a stream in batches of CloudEvents.
 func overCloudEvents(t *testing.T, s *server, base string, lines []streamtest.Line) map[string]int {
 	t.Helper()
@@ -56,19 +88,7 @@ func overCloudEvents(t *testing.T, s *server, base string, lines []streamtest.Li
 			batch = append(batch, map[string]any{"specversion": "1.0", "source": "/e2e", "id": fmt.Sprint(from + i + 1), "type": l.Type,
 				"subject": l.Device, "time": l.Time, "data": map[string]string{"severity": l.Severity, "state": l.State, "message": l.Message}})
 		}
-		body, err := json.Marshal(batch)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a, err := request(t.Context(), http.MethodPost, base+"/v1/ingest/cloudevents", s.root(), string(body), "Content-Type", "application/cloudevents-batch+json")
-		if err != nil || a.status != http.StatusAccepted {
-			t.Fatalf("%d %s, %v", a.status, a.body, err)
-		}
-		var answer struct{ Results []struct{ Status string } }
-		a.json(t, &answer)
-		for _, r := range answer.Results {
-			counts[r.Status]++
-		}
+		countResults(t, s, base+"/v1/ingest/cloudevents", batch, counts, "Content-Type", "application/cloudevents-batch+json")
 	}
 	return counts
 }
@@ -106,7 +126,8 @@ func activeAt(t *testing.T, s *server) (n int) {
 // Real streams give their figures over every door, through nginx and again,
 // whether repeats are folded or not.
 func TestStreamsGiveTheirFiguresOverTheDoors(t *testing.T) {
-	doors := map[string]func(*testing.T, *server, string, []streamtest.Line) map[string]int{"upload": overUpload, "cloudevents": overCloudEvents}
+	doors := map[string]func(*testing.T, *server, string, []streamtest.Line) map[string]int{
+		"batch": overBatches, "upload": overUpload, "cloudevents": overCloudEvents}
 	for _, stream := range streamtest.Streams(t) {
 		for door, send := range doors {
 			for _, fold := range []string{"0", "1m"} {

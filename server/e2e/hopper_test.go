@@ -57,6 +57,7 @@ type hopper struct {
 	groups []string
 	rng    *rand.Rand
 	ways   []string
+	listen func(what, text string) // to each event or frame, after it was taken; nil for nobody
 
 	mu     sync.Mutex
 	cursor string
@@ -220,6 +221,9 @@ func (h *hopper) ws(ctx context.Context) error {
 		case "gap":
 			h.gaps = append(h.gaps, f.Gap.Reason)
 		}
+		if h.listen != nil {
+			h.listen(f.Op, string(text))
+		}
 		h.mu.Unlock()
 	}
 }
@@ -321,6 +325,9 @@ func (h *hopper) take(event, id, data string) {
 	}
 	if id != "" {
 		h.cursor = id
+	}
+	if h.listen != nil {
+		h.listen(event, data)
 	}
 }
 

@@ -241,40 +241,42 @@ func TestMQTTNobodySubscribes(t *testing.T) {
 	}
 }
 
-// The streams over MQTT, an event a message, give the figures.
+// The streams over MQTT, an event a message, give the figures, whether repeats are
+// folded or not.
 func TestMQTTGivesTheFigures(t *testing.T) {
 	for _, stream := range streamtest.Streams(t) {
-		if stream.Name != "microwave" && stream.Name != "made" {
-			continue
+		for _, fold := range []string{"0", "1m"} {
+			t.Run(stream.Name+" fold "+fold, func(t *testing.T) { overMQTT(t, stream, fold) })
 		}
-		t.Run(stream.Name, func(t *testing.T) {
-			s := newServer(t, "--device-time", "trust", "--mqtt", "127.0.0.1:0")
-			c := s.paho("gateway", nil)
-			defer c.Disconnect(0)
-			began := time.Now()
-			tokens := make([]mqtt.Token, len(stream.Lines))
-			for i := range stream.Lines {
-				tokens[i] = send(t, c, stream, i)
-			}
-			for _, token := range tokens {
-				settled(t, token)
-			}
-			acknowledged := time.Since(began)
-			w := stream.Want
-			s.awaitOutcome("cleared", w.Clears)
-			s.awaitOutcome("raised", w.Occurrences)
-			s.awaitOutcome("repeated", w.Repeats)
-			s.awaitOutcome("orphan", w.Orphans)
-			took := time.Since(began)
-			t.Logf("%d events: acknowledged after %v, published after %v (%.0f/s)", w.Events,
-				acknowledged, took, float64(w.Events)/took.Seconds())
-			if n := s.outcome("rejected") + s.outcome("late"); n != 0 {
-				t.Errorf("%d were rejected or late", n)
-			}
-			if n := s.active(); n != w.Active {
-				t.Errorf("%d active, want %d", n, w.Active)
-			}
-		})
+	}
+}
+
+func overMQTT(t *testing.T, stream streamtest.Stream, fold string) {
+	s := newServer(t, "--device-time", "trust", "--mqtt", "127.0.0.1:0", "--fold", fold)
+	c := s.paho("gateway", nil)
+	defer c.Disconnect(0)
+	began := time.Now()
+	tokens := make([]mqtt.Token, len(stream.Lines))
+	for i := range stream.Lines {
+		tokens[i] = send(t, c, stream, i)
+	}
+	for _, token := range tokens {
+		settled(t, token)
+	}
+	acknowledged := time.Since(began)
+	w := stream.Want
+	s.awaitOutcome("cleared", w.Clears)
+	s.awaitOutcome("raised", w.Occurrences)
+	s.awaitOutcome("repeated", w.Repeats)
+	s.awaitOutcome("orphan", w.Orphans)
+	took := time.Since(began)
+	t.Logf("%d events: acknowledged after %v, published after %v (%.0f/s)", w.Events,
+		acknowledged, took, float64(w.Events)/took.Seconds())
+	if n := s.outcome("rejected") + s.outcome("late"); n != 0 {
+		t.Errorf("%d were rejected or late", n)
+	}
+	if n := activeAt(t, s); n != w.Active {
+		t.Errorf("%d active, want %d", n, w.Active)
 	}
 }
 
@@ -340,5 +342,31 @@ func TestMQTTThroughKillsGivesTheFigures(t *testing.T) {
 				t.Errorf("%d active, want %d", n, stream.Want.Active)
 			}
 		})
+	}
+}
+
+// A message of 1 MiB is taken, its topic and some bytes of MQTT's own among them, and
+// what is longer ends the connection.
+func TestMQTTPayloadAtItsLimit(t *testing.T) {
+	s := newServer(t, "--mqtt", "127.0.0.1:0")
+	sized := func(typ string, size int) string {
+		text := `[{"type":"` + typ + `","severity":"major"}]`
+		return text[:len(text)-1] + strings.Repeat(" ", size-len(text)) + "]"
+	}
+	lost := make(chan error, 1)
+	c := s.paho("gateway", func(o *mqtt.ClientOptions) {
+		o.SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err })
+	})
+	defer c.Disconnect(0)
+	publishMQTT(t, c, "alarms/d", sized("most", 1<<20-64))
+	s.awaitOutcome("raised", 1)
+	c.Publish("alarms/d", 1, false, sized("more", 1<<20))
+	select {
+	case <-lost:
+	case <-time.After(patience):
+		t.Error("the connection goes on")
+	}
+	if n := s.active(); n != 1 {
+		t.Errorf("%d alarms are active", n)
 	}
 }

@@ -30,17 +30,13 @@ func TestKilledWhileFoldsAndShelvesArePending(t *testing.T) {
 	for k := range ids {
 		ids[k] = publish(k)
 	}
-	s.kill()
-	inside := newThird(t, natslog.Options{Dir: s.data()})
 	until := time.Now().Add(4 * time.Second)
 	for k, id := range ids {
 		if k%2 == 0 {
-			if _, err := inside.engine.Do(t.Context(), alarm.Command{Op: alarm.Shelve, User: "chief", Groups: []string{"*"}, ID: id, Until: until}); err != nil {
-				t.Fatal(err)
-			}
+			s.want(s.request("POST", "/v1/alarms/"+id+"/shelve", root, shelf("shelve", until)), http.StatusOK)
 		}
 	}
-	inside.close()
+	s.kill()
 	counts := make([]uint64, alarms)
 	for k := range counts {
 		counts[k] = 1
@@ -77,9 +73,8 @@ func TestKilledWhileFoldsAndShelvesArePending(t *testing.T) {
 		}
 	}
 	s.kill()
-	inside = newThird(t, natslog.Options{Dir: s.data()})
 	for k := range ids {
-		list, states := inside.history(t, fmt.Sprint("d", k), "t")
+		list, states := history(t, natslog.Options{Dir: s.data()}, fmt.Sprint("d", k), "t")
 		n := len(list) - 1
 		if a := states[n]; a.Count != counts[k] || a.ShelvedUntil != nil || !list[n].Due.IsZero() || list[n].Quiet {
 			t.Errorf("alarm %d ends with %s, count %d, shelved until %v, due %v", k, list[n].Status, a.Count, a.ShelvedUntil, list[n].Due)

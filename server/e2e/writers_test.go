@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -33,7 +32,7 @@ type eventResult struct {
 type writers struct {
 	t     *testing.T
 	nodes []*server
-	third *third
+	log   natslog.Options // of the log that they work on
 
 	mu     sync.Mutex
 	id     string // of the occurrence that was heard of last
@@ -85,22 +84,30 @@ func (w *writers) run(ctx context.Context, k int, token string) {
 				w.did("ack")
 			}
 		default:
-			op := []alarm.Op{alarm.Shelve, alarm.Unshelve}[rng.IntN(2)]
-			_, err := w.third.engine.Do(w.t.Context(), alarm.Command{Op: op, User: "chief", Groups: []string{"*"}, ID: w.known(),
-				Until: time.Now().Add(time.Duration(100+rng.IntN(2000)) * time.Millisecond)})
+			op := []string{"shelve", "unshelve"}[rng.IntN(2)]
+			until := time.Now().Add(time.Duration(100+rng.IntN(2000)) * time.Millisecond)
+			a, err := request(w.t.Context(), "POST", node.url()+"/v1/alarms/"+w.known()+"/"+op, token, shelf(op, until))
 			switch {
-			case err == nil:
-				w.did(string(op))
-			case !errors.Is(err, alarm.ErrSuperseded):
-				w.t.Errorf("writer %d shelves: %v", k, err)
+			case err != nil || a.status != http.StatusOK && a.status != http.StatusConflict:
+				w.t.Errorf("writer %d does %s: %d %s, %v", k, op, a.status, a.body, err)
+			case a.status == http.StatusOK:
+				w.did(op)
 			}
 		}
 	}
 }
 
+// shelf is the body of a command that shelves until then, or ends that.
+func shelf(op string, until time.Time) string {
+	if op != "shelve" {
+		return ""
+	}
+	return fmt.Sprintf(`{"until":%q}`, until.UTC().Format(time.RFC3339Nano))
+}
+
 // check holds the log to what was answered.
 func (w *writers) check(t *testing.T) {
-	list, alarms := w.third.history(t, "one", "t")
+	list, alarms := history(t, w.log, "one", "t")
 	bySeq := map[uint64]inbox.Entry{}
 	var was alarm.Alarm
 	statuses := map[string]int{}
@@ -147,7 +154,7 @@ func (w *writers) check(t *testing.T) {
 // again sends all events once more, in batches of another order and over the
 // other node: each has its first outcome, and nothing is added.
 func (w *writers) again(t *testing.T, token string) {
-	before, _ := w.third.history(t, "one", "t")
+	before, _ := history(t, w.log, "one", "t")
 	rand.Shuffle(len(w.events), func(i, j int) { w.events[i], w.events[j] = w.events[j], w.events[i] })
 	for from := 0; from < len(w.events); from += 100 {
 		part := w.events[from:min(from+100, len(w.events))]
@@ -167,7 +174,7 @@ func (w *writers) again(t *testing.T, token string) {
 		}
 	}
 	events := 0
-	after, _ := w.third.history(t, "one", "t")
+	after, _ := history(t, w.log, "one", "t")
 	for _, e := range after[len(before):] { // the worker may still be telling
 		if e.Status != alarm.StatusFolded && e.Status != alarm.StatusUnshelved {
 			events++
@@ -178,15 +185,14 @@ func (w *writers) again(t *testing.T, token string) {
 	}
 }
 
-// Thirty-two writers on one alarm for ten seconds, over two gateways and a third
-// node, with a worker that folds and ends shelves.
+// Thirty-two writers on one alarm for ten seconds, over two gateways, with a worker
+// that folds and ends shelves.
 func TestThirtyTwoWritersInTwoProcesses(t *testing.T) {
 	url := startNATS(t)
-	w := &writers{t: t, done: map[string]int{}}
+	w := &writers{t: t, log: natslog.Options{URL: url}, done: map[string]int{}}
 	for range 2 {
 		w.nodes = append(w.nodes, newServer(t, "--nats-url", url, "--fold", "1s", "--lease", "2s"))
 	}
-	w.third = newThird(t, natslog.Options{URL: url})
 	token := w.nodes[0].root()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -18,7 +18,7 @@ func (s *Server) postRead(c echo.Context, id auth.Identity) error {
 		Upto string   `json:"upto"`
 		IDs  []string `json:"ids"`
 	}
-	if err := s.readJSON(c, &body, false); err != nil {
+	if err := s.readLongJSON(c, &body, maxIDsBody, false); err != nil {
 		return err
 	}
 	if body.Upto == "" && body.IDs == nil {
@@ -62,7 +62,7 @@ func (b *noticeBody) recipients(n *alarm.Notice) error {
 // has none.
 func (s *Server) postNotice(c echo.Context, id auth.Identity) error {
 	var body noticeBody
-	if err := s.readJSON(c, &body, false); err != nil {
+	if err := s.readLongJSON(c, &body, maxIDsBody, false); err != nil {
 		return err
 	}
 	if body.ID == "" {

@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -43,6 +44,9 @@ func (s *Server) postCloudEvents(c echo.Context, id auth.Identity) error {
 		return err
 	}
 	items, single, err := ingest.CloudEvents(c.Request().Header, body, s.o.MaxBatchEvents)
+	if errors.Is(err, inbox.ErrTooLarge) {
+		return &limitError{"events in one batch", s.o.MaxBatchEvents}
+	}
 	if err != nil {
 		return err
 	}

@@ -177,6 +177,7 @@ func TestABadAlertIsADeadLetterAndNotSentForEver(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	w.do("GET", "/v1/deadletters?limit=1", "").want(200, `"device":"Load"`)
+	w.do("GET", "/v1/deadletters?limit=1000", "").want(200, `"device":"Load"`)
 	// What could not be kept is sent again.
 	f.fail(fmt.Errorf("the feed: %w", inbox.ErrUnavailable))
 	w.do("POST", "/v1/ingest/alertmanager", bad).problem(503, "storage-unavailable")
@@ -271,6 +272,9 @@ func TestPagerDutysClientsAreRefusedInTheirWords(t *testing.T) {
 	invalid(w.pagerDuty(ada, `"event_action":"trigger",`+strings.Replace(paged, "{", `{"timestamp":"today",`, 1)), "payload.timestamp")
 	invalid(w.pagerDuty(ada, `"event_action":"acknowledge","dedup_key":"nobody knows"`), "no such alarm")
 	invalid(w.do("POST", "/v1/ingest/pagerduty", "{"))
+	key := strings.Repeat("ü", 255)
+	w.pagerDuty(ada, `"event_action":"trigger","dedup_key":"`+key+`",`+paged).want(202, key)
+	invalid(w.pagerDuty(ada, `"event_action":"trigger","dedup_key":"`+key+`ü",`+paged), "255")
 	w.pagerDuty(ada+"x", `"event_action":"trigger",`+paged).problem(401, "invalid-token")
 	w.do("POST", "/v1/ingest/pagerduty", `{"event_action":"trigger"}`, "Authorization", "").problem(401, "unauthenticated")
 	w.pagerDuty(everybody(t, "inbox"), `"event_action":"trigger",`+paged).problem(403, "forbidden")

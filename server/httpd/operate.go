@@ -16,8 +16,9 @@ import (
 	"tocsin/transports"
 )
 
-// maxIDsBody bounds the body of an acknowledgement of many, in bytes: 200 of the
-// longest ids there can be, a name of foreign letters being long in an id.
+// maxIDsBody bounds the bodies that have lists of ids or users, in bytes: 200 of the
+// longest ids there can be, a name of foreign letters being long in an id, or 1,000
+// of a kilobyte each.
 const maxIDsBody = 1 << 20
 
 // do is the one way in which anybody does something to an alarm, whatever it came

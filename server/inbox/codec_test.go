@@ -58,6 +58,9 @@ func TestCursorText(t *testing.T) {
 			t.Errorf("ParseCursor(%q) = %+v, %v, want %+v", s, got, err, c)
 		}
 	}
+	if _, err := ParseCursor(strings.Repeat("e", MaxCursor-len(".1.h1")) + ".1.h1"); err != nil {
+		t.Errorf("a cursor of %d characters: %v", MaxCursor, err)
+	}
 	for _, bad := range []string{"", "garbage", "a.b", "a..b", "a.1.b.", "a.1.b.x9", "a.9.b.s8", "a.-1.b", "A.1!.b", "e.01.h", "e.Z.h",
 		"e.1.h.s", strings.Repeat("e", 60) + ".1.h1", "e.zzzzzzzzzzzzzzzz.h", "ümlaut.1.h", "e.1.h\r\n"} {
 		if c, err := ParseCursor(bad); !errors.Is(err, ErrCursor) {

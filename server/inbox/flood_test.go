@@ -38,7 +38,7 @@ func (n *benchNode) counts(groups ...string) Counts {
 	return n.v.s.counts(n.v.s.membership("anna", groups), Mark{})
 }
 
-func TestFloodEndsWithTheFifthAlarmFromTheEnd(t *testing.T) {
+func TestRule6AFloodEndsWithTheFifthAlarmFromTheEnd(t *testing.T) {
 	n, now := floodNode(t)
 	f := n.v.s.floods
 	want := Flood{Since: now.UnixMilli(), Quiet: 1}
@@ -105,7 +105,7 @@ func TestTrackersOfGroupsNobodyLooksAtAreDropped(t *testing.T) {
 	}
 }
 
-func TestManyReadersCountAnAlarmOnce(t *testing.T) {
+func TestRule6ManyReadersCountAnAlarmOnce(t *testing.T) {
 	n, now := floodNode(t)
 	var readers sync.WaitGroup
 	const alarms = 200

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"tocsin/server/alarm"
 	"tocsin/server/inbox"
@@ -96,6 +97,17 @@ func TestLabelsBeyondTheLimitsAreCounted(t *testing.T) {
 	item := ofAlert(t, strings.Replace(firing, `"job":"node"`, strings.Join(labels, ","), 1), "")
 	if item.Err != nil || len(item.Event.Attrs) != alarm.MaxAttrs || item.Event.Attrs["left_out"] != "31" || item.Event.Attrs["l00"] != "v" {
 		t.Errorf("%v %v", item.Event.Attrs, item.Err)
+	}
+	for size, want := range map[int]int{1024: 1024, 1025: 1024} {
+		item = ofAlert(t, strings.Replace(firing, `"node"`, `"`+strings.Repeat("x", size)+`"`, 1), "")
+		if got := item.Event.Attrs["job"]; item.Err != nil || len(got) != want {
+			t.Errorf("a value of %d bytes became one of %d, %v", size, len(got), item.Err)
+		}
+		device := strings.Repeat("ü", size-1024+inbox.MaxDeviceChars)
+		item = ofAlert(t, strings.Replace(firing, `"node"`, `"`+device+`"`, 1), "job")
+		if got := item.Event.Device; item.Err != nil || (got == device) != (size == 1024) || utf8.RuneCountInString(got) != inbox.MaxDeviceChars {
+			t.Errorf("the device %q became %q, %v", device, got, item.Err)
+		}
 	}
 	item = ofAlert(t, strings.Replace(firing, `"node"`, `"`+strings.Repeat("ü", 5000)+`"`, 1), "")
 	if got := item.Event.Attrs["job"]; item.Err != nil || got != strings.Repeat("ü", 512) {

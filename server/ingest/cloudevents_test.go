@@ -143,6 +143,17 @@ func TestCloudEventsAreOneByTheirSource(t *testing.T) {
 	}
 }
 
+// What is too long for an id of ours is hashed, and nothing else is.
+func TestLongCloudEventIDsAreHashed(t *testing.T) {
+	for chars, hashed := range map[int]bool{alarm.MaxIDChars: false, alarm.MaxIDChars + 1: true} {
+		id := strings.Repeat("x", chars-len("/s "))
+		item := one(t, header("Ce-Source", "/s", "Ce-Id", id, "Ce-Severity", "major"), "")
+		if item.Err != nil || (item.Event.ID != "/s "+id) != hashed || len(item.Event.ID) > alarm.MaxIDChars {
+			t.Errorf("%d characters became %q, %v", chars, item.Event.ID, item.Err)
+		}
+	}
+}
+
 func TestWhatIsNoCloudEvent(t *testing.T) {
 	structured := http.Header{"Content-Type": {"application/cloudevents+json; charset=utf-8"}}
 	var field *inbox.FieldError

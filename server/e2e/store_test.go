@@ -7,12 +7,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"tocsin/server/alarm"
-	"tocsin/server/directory"
 	"tocsin/server/inbox"
 	"tocsin/server/natslog"
 )
@@ -50,50 +47,19 @@ func startNATS(t *testing.T) (url string) {
 	return ports.NATS[0]
 }
 
-// A third is a node within the test, on a log that gateways work on too or have
-// worked on.
-type third struct {
-	log    *natslog.Log
-	engine *alarm.Engine
-	close  func()
-}
-
-func newThird(t *testing.T, o natslog.Options) *third {
+// history is every entry of one alarm, as it stands in the log.
+func history(t *testing.T, o natslog.Options, device, typ string) (list []inbox.Entry, alarms []alarm.Alarm) {
 	t.Helper()
 	log, err := natslog.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	epoch, err := inbox.BeginEpoch(t.Context(), log, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	view := inbox.NewView(log, inbox.ViewOptions{Unassigned: []string{"unassigned"}})
-	ctx, cancel := context.WithCancel(context.Background())
-	var following sync.WaitGroup
-	following.Go(func() { _ = view.Run(ctx) }) // ends with close
-	n := &third{log: log, close: sync.OnceFunc(func() {
-		cancel()
-		following.Wait()
+	defer func() {
 		if err := log.Close(context.Background()); err != nil {
 			t.Errorf("close the log: %v", err)
 		}
-	})}
-	t.Cleanup(n.close)
-	select {
-	case <-view.Ready():
-	case <-time.After(patience):
-		t.Fatal("the view did not load")
-	}
-	n.engine = alarm.New(alarm.Options{Log: log, View: view, Epoch: epoch, Unassigned: []string{"unassigned"},
-		Router: directory.New(directory.Options{Log: log, View: view, Epoch: epoch})})
-	return n
-}
-
-// history is every entry of one alarm.
-func (n *third) history(t *testing.T, device, typ string) (list []inbox.Entry, alarms []alarm.Alarm) {
-	t.Helper()
-	err := n.log.Scan(t.Context(), inbox.Scan{Subject: inbox.AlarmSubject(device, typ, "")}, func(m inbox.Message) error {
+	}()
+	err = log.Scan(t.Context(), inbox.Scan{Subject: inbox.AlarmSubject(device, typ, "")}, func(m inbox.Message) error {
 		e, err := inbox.Decode(m)
 		if err != nil {
 			return err
