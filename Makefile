@@ -2,10 +2,10 @@ LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 KEY ?= data/jwt.key
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench fmt lint setup
+.PHONY: help run test bench bench-peers benchstat fmt lint setup
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(KEY) ## serve on 127.0.0.1:8080, with the log in data/log
 	go run ./server/cmd/tocsin serve --data data/log --jwt-hs256-file $(KEY)
@@ -19,11 +19,20 @@ test: setup lint ## everything that must hold; CI runs this and nothing else
 	go vet ./...
 	go build ./...
 	node --test web/test/
+	go test -run '^TestAllocs' $(if $(CI),-count=1) ./server/inbox ./server/alarm ./transports/sse ./transports/native
 	go test -race -p 2 -timeout 15m $(if $(CI),-count=1) ./...
 
-bench: ## the benchmarks of all packages, then the whole server's
-	go test -run '^$$' -bench . -benchmem -p 1 ./...
+bench: ## the whole server against its targets, in ten minutes; writes docs/performance.md
 	go run ./bench
+	go run ./bench -render
+
+bench-peers: ## the same load against Nchan and Socket.IO, from apt-get and npm
+	go run ./bench -peers
+	go run ./bench -render
+
+BASE ?= HEAD~1
+benchstat: ## the Go benchmarks of the core and the log, against BASE=revision
+	bench/benchstat.sh $(BASE)
 
 fmt: ## format the Go code
 	gofmt -w .

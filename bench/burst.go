@@ -4,107 +4,125 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
-
-// burstEvents are published in one request.
-const burstEvents = 500
 
 // burstTimeout is how long a burst may take to reach everybody.
 const burstTimeout = 60 * time.Second
 
-// measureBurst publishes one batch of alarms to ever more readers. The time ends
-// when each has every one of them.
+// inFlight is how many messages are under way at once in the closed loop.
+const inFlight = 8
+
+// measureBurst publishes one message after the other, each over a request of its
+// own, with a few in flight: the next goes out when one has reached all readers.
 func measureBurst(ctx context.Context, b *bench) error {
-	for _, kind := range []transport{overSSE, overWS} {
-		if err := b.burstOver(ctx, kind); err != nil {
+	readers := pick(b, 50, 1000)
+	for _, kind := range []transport{overWS, overSSE, overPoll} {
+		one, err := b.loopOver(ctx, b.tocsin, kind)
+		if err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
+		under, err := b.loopOver(ctx, b.floor(floor{delivery: int(one.bytes)}), overTCP)
+		if err != nil {
+			return fmt.Errorf("the floor of %s: %w", kind, err)
+		}
+		name := func(what string) string {
+			return fmt.Sprintf("%s, %d readers, %d in flight: %s", kind, readers, inFlight, what)
+		}
+		f := b.add(name("delivered"), "deliveries/s", one.rates...).over(median(under.rates))
+		if kind != overPoll {
+			f.atLeast(300_000)
+		}
+		b.add(name("CPU a delivery"), "µs", one.cpu...).over(median(under.cpu))
+		b.add(name("a delivery is"), "bytes", one.bytes).over(under.bytes)
 	}
 	return nil
 }
 
-func (b *bench) burstOver(ctx context.Context, kind transport) error {
-	s, r, leave, err := b.stage(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	publisher, err := s.dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer publisher.close()
-	there := 0
-	for i, readers := range pick(b, []int{20, 100}, []int{500, 1000, 2000, 5000}) {
-		if err := r.join(ctx, s, crowd{kind: kind, from: there, to: readers, ahead: 50}); err != nil {
-			return err
-		}
-		there = readers
-		if err := b.bursts(ctx, s, r, publisher, kind, i, readers); err != nil {
-			return fmt.Errorf("%d readers: %w", readers, err)
-		}
-	}
-	return nil
+// A loop is what a closed loop came to, round by round.
+type loop struct {
+	rates, cpu []float64 // deliveries a second; µs of the service's processor
+	bytes      float64   // a delivery
 }
 
-// A burst is what one batch came to.
-type burst struct{ answered, middle, all, used time.Duration }
-
-// bursts publishes a few batches, one when the last has reached everybody.
-func (b *bench) bursts(ctx context.Context, s *server, r *readers, publisher *client, kind transport, step, readers int) error {
-	var delivered, answered, middle, all, used []float64
-	rounds := pick(b, 1, 3)
-	want := float64(readers * burstEvents)
-	for round := range rounds {
-		one, err := oneBurst(ctx, s, r, publisher, step*rounds+round+1, readers)
+func (b *bench) loopOver(ctx context.Context, start starter, kind transport) (l loop, err error) {
+	readers := pick(b, 50, 1000)
+	return l, b.on(ctx, start, func(g *stage) error {
+		clients, hangUp, err := dialAll(ctx, g.publishAt(), inFlight)
 		if err != nil {
 			return err
 		}
-		delivered = append(delivered, want/one.all.Seconds())
-		answered = append(answered, one.answered.Seconds()*1000)
-		middle = append(middle, one.middle.Seconds()*1000)
-		all = append(all, one.all.Seconds()*1000)
-		used = append(used, one.used.Seconds()*1e6/want)
+		defer hangUp()
+		if err := g.join(ctx, crowd{kind: kind, to: readers}); err != nil {
+			return err
+		}
+		done := b.profile(ctx, g, "burst-"+string(kind), pick(b, time.Second, 6*time.Second))
+		for round := range pick(b, 1, 4) {
+			if err := b.loop(ctx, g, clients, &l, round, readers); err != nil {
+				return err
+			}
+			if round == 0 && !b.short { // warms up
+				l = loop{}
+			}
+		}
+		return done()
+	})
+}
+
+// loop runs one round.
+func (b *bench) loop(ctx context.Context, g *stage, clients []*client, l *loop, round, readers int) error {
+	g.r.begin(round+1, readers)
+	cpu, err := g.cpu()
+	if err != nil {
+		return err
 	}
-	name := func(what string) string {
-		return fmt.Sprintf("%s, %d alarms to %d readers: %s", kind, burstEvents, readers, what)
+	begin := g.r.now()
+	sent, err := closedLoop(ctx, g, clients, round+1, pick(b, 300*time.Millisecond, 2*time.Second))
+	if err != nil {
+		return err
 	}
-	b.add(name("delivered"), "events/s", delivered...)
-	b.add(name("publish to answer"), "ms", answered...)
-	b.add(name("publish to receive, p50"), "ms", middle...)
-	b.add(name("the last one came after"), "ms", all...)
-	b.add(name("server, a delivery"), "µs", used...)
+	used, err := g.cpu()
+	s := g.r.sum()
+	if err = errors.Join(err, g.r.each(readers, sent)); err != nil {
+		return err
+	}
+	n := float64(sent * readers)
+	l.rates = append(l.rates, n/(s.newest-begin).Seconds())
+	l.cpu = append(l.cpu, micros(used-cpu)/n)
+	l.bytes = float64(s.bytes) / n
 	return nil
 }
 
-// oneBurst publishes one batch and waits until each reader has all of it.
-func oneBurst(ctx context.Context, s *server, r *readers, publisher *client, rung, readers int) (o burst, err error) {
-	r.begin(rung)
-	cpu, err := s.cpu()
-	if err != nil {
-		return o, err
-	}
+// closedLoop publishes for the span and returns how many messages, all of which
+// have reached all readers.
+func closedLoop(ctx context.Context, g *stage, clients []*client, rung int, span time.Duration) (sent int, err error) {
+	var all sync.WaitGroup
+	errs := make([]error, len(clients))
+	counts := make([]int, len(clients))
 	begin := time.Now()
-	if err := publisher.publish(alarms("burst", rung, time.Since(r.began)), burstEvents); err != nil {
-		return o, err
+	for i, c := range clients {
+		// Ends with the span, or its first error.
+		all.Go(func() {
+			for errs[i] == nil && time.Since(begin) < span {
+				name := fmt.Sprintf("loop-%d-%d-%d", rung, i, counts[i])
+				if errs[i] = c.publish(g, group, name, message(rung, g.r.now())); errs[i] != nil {
+					return
+				}
+				counts[i]++
+				select {
+				case <-g.r.whole: // whichever: there are as many as were sent
+				case <-time.After(burstTimeout):
+					errs[i] = errors.New("a message does not arrive")
+				case <-ctx.Done():
+					errs[i] = ctx.Err()
+				}
+			}
+		})
 	}
-	o.answered = time.Since(begin)
-	late := r.await(ctx, burstTimeout, func() bool { return r.count() >= readers*burstEvents })
-	o.all = time.Since(begin)
-	used, err := s.cpu()
-	if err = errors.Join(late, err, r.each(readers, burstEvents)); err != nil {
-		return o, fmt.Errorf("%d events were delivered of %d: %w", r.count(), readers*burstEvents, err)
+	all.Wait()
+	for _, n := range counts {
+		sent += n
 	}
-	o.used = used - cpu
-	o.middle = time.Duration(r.latencies().ValueAtQuantile(50)) * time.Microsecond
-	return o, nil
-}
-
-// alarms is a batch of burstEvents, due at the same time.
-func alarms(of string, rung int, due time.Duration) (lines []byte) {
-	for i := range burstEvents {
-		lines = event(lines, fmt.Sprintf("%s-%d-%d", of, rung, i), mark(rung, due))
-	}
-	return lines
+	return sent, errors.Join(errs...)
 }

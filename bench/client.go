@@ -4,14 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -23,138 +21,115 @@ const requestTimeout = 30 * time.Second
 type client struct {
 	conn net.Conn
 	in   *bufio.Reader
-	head []byte // of every request, up to the length
 	out  []byte
-	body bytes.Buffer // of the last answer
+	body []byte // of the last answer
 }
 
 // dial connects a publisher.
-func (s *server) dial(ctx context.Context) (*client, error) {
-	token, err := s.token(publisher, group, "publish")
-	if err != nil {
-		return nil, err
-	}
+func dial(ctx context.Context, addr string) (*client, error) {
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", s.addr)
+	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return &client{conn: conn, in: bufio.NewReader(conn), head: fmt.Appendf(nil,
-		"POST /v1/alarms HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/x-ndjson\r\nContent-Length: ",
-		s.addr, token)}, nil
+	return &client{conn: conn, in: bufio.NewReaderSize(conn, 16<<10)}, nil
+}
+
+// dialAll connects several; hangUp closes them.
+func dialAll(ctx context.Context, addr string, n int) (all []*client, hangUp func(), err error) {
+	hangUp = func() {
+		for _, c := range all {
+			c.close()
+		}
+	}
+	for range n {
+		c, err := dial(ctx, addr)
+		if err != nil {
+			hangUp()
+			return nil, nil, err
+		}
+		all = append(all, c)
+	}
+	return all, hangUp, nil
 }
 
 func (c *client) close() { _ = c.conn.Close() }
 
-var raised = []byte(`"status":"raised"`)
+// publish posts one message and wants it to be accepted.
+func (c *client) publish(s service, group, name, message string) error {
+	c.out = s.post(c.out[:0], group, name, message)
+	status, body, err := c.do(c.out)
+	if err != nil {
+		return err
+	}
+	return s.posted(status, body)
+}
 
-// publish sends lines of events and wants each of them to raise an alarm.
-func (c *client) publish(lines []byte, events int) error {
+// do sends a request and returns what it is answered, until the next one.
+func (c *client) do(request []byte) (status int, body []byte, err error) {
 	if err := c.conn.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
-		return err
+		return 0, nil, err
 	}
-	c.out = append(c.out[:0], c.head...)
-	c.out = strconv.AppendInt(c.out, int64(len(lines)), 10)
-	c.out = append(c.out, "\r\n\r\n"...)
-	c.out = append(c.out, lines...)
-	if _, err := c.conn.Write(c.out); err != nil {
-		return err
+	if _, err := c.conn.Write(request); err != nil {
+		return 0, nil, err
 	}
-	answer, err := http.ReadResponse(c.in, nil)
-	if err != nil {
-		return err
-	}
-	c.body.Reset()
-	_, err = c.body.ReadFrom(answer.Body)
-	if err = errors.Join(err, answer.Body.Close()); err != nil {
-		return err
-	}
-	if n := bytes.Count(c.body.Bytes(), raised); answer.StatusCode != http.StatusAccepted || n != events {
-		return fmt.Errorf("%d of %d alarms were raised: %s %.500s", n, events, answer.Status, c.body.Bytes())
-	}
-	return nil
-}
-
-// event writes an event of a device's own that nobody sent before.
-func event(b []byte, device, message string) []byte {
-	return fmt.Appendf(b, `{"id":"%s","device":"%s","type":"overspeed","severity":"major","message":"%s","attrs":{"speed_kmh":"92"}}`+"\n",
-		device, device, message)
-}
-
-// verify wants the server's counters to say that this many alarms are open. Its
-// view may be a moment behind what it has answered.
-func (s *server) verify(ctx context.Context, published int) error {
-	for end := time.Now().Add(requestTimeout); ; {
-		open, err := s.open(ctx)
-		if err != nil || open == published {
-			return err
-		}
-		if open > published || time.Now().After(end) {
-			return fmt.Errorf("%d alarms are open of %d published", open, published)
-		}
-	}
-}
-
-// open asks the server for its counters, as somebody who sees everything: how
-// many alarms are active or unacknowledged.
-func (s *server) open(ctx context.Context) (int, error) {
-	var page struct{ Active map[string]int }
-	if err := s.poll(ctx, "chief", "*", "snapshot=active&limit=1", &page); err != nil {
-		return 0, fmt.Errorf("read the counters: %w", err)
-	}
-	n := 0
-	for _, of := range page.Active {
-		n += of
-	}
-	return n, nil
-}
-
-// cursor is where a reader of the group is who has seen everything.
-func (s *server) cursor(ctx context.Context) (string, error) {
-	var page struct{ Cursor string }
-	if err := s.poll(ctx, "reader-0", group, "cursor=latest", &page); err != nil {
-		return "", fmt.Errorf("read the cursor: %w", err)
-	}
-	return page.Cursor, nil
-}
-
-// poll asks for a page of somebody's inbox.
-func (s *server) poll(ctx context.Context, user, groups, query string, page any) error {
-	token, err := s.token(user, groups, "inbox")
-	if err != nil {
-		return err
-	}
-	text, err := get(ctx, "http://"+s.addr+"/v1/inbox?"+query, token)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(text, page)
-}
-
-// awaitPolls waits until the server holds as many polls.
-func (s *server) awaitPolls(ctx context.Context, n int) error {
-	const gauge = `tocsin_connections{transport="poll"} `
-	for end := time.Now().Add(requestTimeout); ; time.Sleep(20 * time.Millisecond) {
-		text, err := get(ctx, "http://"+s.ops+"/metrics", "")
+	size := -1
+	for {
+		line, err := c.in.ReadSlice('\n')
 		if err != nil {
-			return err
+			return 0, nil, fmt.Errorf("read the answer: %w", err)
 		}
-		_, value, _ := strings.Cut(string(text), gauge)
-		value, _, _ = strings.Cut(value, "\n")
-		if held, err := strconv.ParseFloat(value, 64); err == nil && int(held) == n {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("the server holds %q polls of %d", value, n)
+		line = bytes.TrimRight(line, "\r\n")
+		switch name, value, _ := bytes.Cut(line, []byte(":")); {
+		case len(line) == 0:
+			if size < 0 {
+				return 0, nil, fmt.Errorf("the answer, a %d, does not say how long it is", status)
+			}
+			if size == inChunks {
+				c.body, err = chunks(c.in)
+				return status, c.body, err
+			}
+			if cap(c.body) < size {
+				c.body = make([]byte, size)
+			}
+			c.body = c.body[:size]
+			_, err = io.ReadFull(c.in, c.body)
+			return status, c.body, err
+		case status == 0:
+			if _, code, ok := bytes.Cut(line, []byte(" ")); ok && len(code) >= 3 {
+				status, _ = strconv.Atoi(string(code[:3]))
+			}
+			if status == 0 {
+				return 0, nil, fmt.Errorf("this is no answer: %q", line)
+			}
+		case bytes.EqualFold(name, []byte("Content-Length")):
+			if size, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return 0, nil, err
+			}
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+			size = inChunks
 		}
 	}
 }
 
-// get asks for something small.
-func get(ctx context.Context, address, token string) ([]byte, error) {
+// inChunks stands for a length that nobody knows yet.
+const inChunks = 1<<31 - 1
+
+// chunks reads a body of chunks without trailers.
+func chunks(in *bufio.Reader) ([]byte, error) {
+	body, err := io.ReadAll(httputil.NewChunkedReader(in))
+	if err != nil {
+		return nil, err
+	}
+	_, err = in.Discard(len("\r\n"))
+	return body, err
+}
+
+// ask is for what is not measured.
+func ask(ctx context.Context, method, address, token string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	r, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -166,8 +141,8 @@ func get(ctx context.Context, address, token string) ([]byte, error) {
 		return nil, err
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err == nil && answer.StatusCode != http.StatusOK {
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 16<<20))
+	if err == nil && answer.StatusCode/100 != 2 {
 		err = fmt.Errorf("%s %.500s", answer.Status, text)
 	}
 	return text, err

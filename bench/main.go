@@ -3,9 +3,12 @@
 // costs. It builds the real binary and runs it as a process of its own, on the
 // loopback, with a data directory that is gone afterwards.
 //
-//	go run ./bench                  all parts, about four minutes
+//	go run ./bench                  all parts, about ten minutes
 //	go run ./bench -short           the same with small numbers, to see it work
 //	go run ./bench -only store,load
+//	go run ./bench -peers           the same load against other servers
+//	go run ./bench -render          docs/performance.md from the newest results
+//	go run ./bench -profile dir     with profiles of the server, for explanations
 //
 // The figures go to the standard output as a table, and as JSON into
 // bench/results/<date>-<commit>.json. Only figures of one run compare: the
@@ -22,6 +25,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -35,16 +39,29 @@ type part struct {
 }
 
 var parts = []part{
-	{"store", "appends of the engine and alarms through HTTP in batches, in turns", measureStore},
-	{"single", "one alarm a request over kept-alive connections", measureSingle},
-	{"fanout", "from a publisher's request to the readers of a group, over SSE and WebSockets", measureFanout},
-	{"burst", "one batch of alarms to many readers at once", measureBurst},
 	{"idle", "what a reader costs while nothing happens", measureIdle},
-	{"catchup", "many readers connect that were away for a while", measureCatchUp},
+	{"delivery", "one message at a time to the readers of a group", measureDelivery},
+	{"burst", "as many messages as they take, with a few in flight", measureBurst},
+	{"batch", "many alarms at once to many readers", measureBatch},
+	{"unicast", "one user a request", measureUnicast},
+	{"groups", "a steady rate to many groups", measureGroups},
+	{"catchup", "many readers come back at once", measureCatchUp},
+	{"polls", "short polls that find nothing", measurePolls},
+	{"single", "one alarm a request, stored", measureSingle},
+	{"store", "appends of the engine and alarms through HTTP in batches, in turns", measureStore},
 	{"load", "the view of a log: time to load and memory an alarm", measureLoad},
+	{"churn", "many readers come and go", measureChurn},
+	{"growth", "what a delivery and a resume cost as what is there grows", measureGrowth},
 }
 
 func main() {
+	if os.Getenv(floorEnv) != "" {
+		if err := floorMain(); err != nil {
+			fmt.Fprintln(os.Stderr, "floor:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
@@ -66,8 +83,23 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	only := flags.String("only", strings.Join(names, ","), "the parts to run, with commas between them")
 	short := flags.Bool("short", false, "small numbers, to see that everything works")
 	dir := flags.String("out", "", "where the results go (default bench/results of the repository)")
+	peers := flags.Bool("peers", false, "measure other servers that apt-get and npm bring, and Tocsin among them")
+	profiles := flags.String("profile", "", "a directory for profiles of the server; the figures suffer")
+	draw := flags.Bool("render", false, "measure nothing; write docs/performance.md from the newest results")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	chosen := parts
+	if *peers {
+		chosen, *only = []part{{peersPart, "the same load against other servers", measurePeers}}, peersPart
+		names = []string{peersPart}
+	}
+	if *draw {
+		root, err := output(ctx, ".", "go", "list", "-m", "-f", "{{.Dir}}")
+		if err != nil {
+			return err
+		}
+		return render(root)
 	}
 	wanted := strings.Split(*only, ",")
 	for _, w := range wanted {
@@ -75,6 +107,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return fmt.Errorf("-only: want some of %s, not %q", strings.Join(names, ", "), w)
 		}
 	}
+	// The load has memory, and shares its core with its collector.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	b, err := newBench(ctx, *short, out)
@@ -82,13 +116,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer b.close()
-	for _, p := range parts {
+	b.profiles = *profiles
+	for _, p := range chosen {
 		if !slices.Contains(wanted, p.name) {
 			continue
 		}
 		b.say("\n%s: %s\n", p.name, p.about)
 		b.part = p.name
-		if err := p.run(ctx, b); err != nil {
+		if err := b.runPart(ctx, p); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
@@ -98,12 +133,33 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return b.save(*dir)
 }
 
+// runPart runs a part and shows what it came to.
+func (b *bench) runPart(ctx context.Context, p part) error {
+	before, err := used()
+	if err != nil {
+		return err
+	}
+	if err := p.run(ctx, b); err != nil {
+		return err
+	}
+	after, err := used()
+	if err != nil {
+		return err
+	}
+	run := after.since(before, p.name, b.Machine.Cores)
+	b.Runs = append(b.Runs, run)
+	b.show(p.name)
+	b.say("  %.0f s, others used %.0f %% of the machine\n", run.Seconds, run.Others)
+	return nil
+}
+
 // A bench is what the parts share.
 type bench struct {
-	short  bool
-	root   string // of the repository
-	dir    string // for everything temporary
-	binary string
+	short    bool
+	root     string // of the repository
+	dir      string // for everything temporary
+	binary   string
+	profiles string // where they go; "" takes none
 	report
 }
 

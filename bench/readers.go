@@ -7,9 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"runtime"
-	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,26 +30,53 @@ type readers struct {
 
 	mu        sync.Mutex
 	streams   map[int32]*stream
-	rung      int
+	prefix    []byte // of the rung's marks
 	delivered int
+	answers   int           // of streams that ask again
+	gaps      int           // streams that began with one
+	bytes     int           // that have come since begin
+	newest    time.Duration // when the last of the rung came
 	took      *hdrhistogram.Histogram
 	why       error // the first stream that was lost
+
+	want  int // readers of each message; 0 is not asked
+	tally tally
+	under map[int64]tally // messages that some have got, by when they were due
+	last  *hdrhistogram.Histogram
+	whole chan struct{} // a message has reached all who want it
 
 	stopped atomic.Bool
 	done    chan error
 }
 
-// A mark stands in an alarm's message: the rung of the ladder, and when the alarm
-// was due to be sent, in nanoseconds since the readers began.
-var markBegin = []byte("sent@")
+// A tally is how many have got the message that was due then.
+type tally struct {
+	due int64
+	n   int
+}
+
+// A mark stands in a message: the rung of the ladder, and when the message was due
+// to be sent, in nanoseconds since the readers began, by which it is known.
+const markBegin = "sent@"
 
 func mark(rung int, due time.Duration) string {
-	return fmt.Sprintf("sent@%d.%d;", rung, due.Nanoseconds())
+	return fmt.Sprintf(markBegin+"%d.%d;", rung, due.Nanoseconds())
 }
+
+// messageBytes is the length of the messages, as for the peers of the issue's table.
+const messageBytes = 200
+
+// message is text with a mark.
+func message(rung int, due time.Duration) string {
+	text := mark(rung, due)
+	return text + filler[:messageBytes-len(text)]
+}
+
+var filler = strings.Repeat("92 km/h in an 80 km/h zone ", 1+messageBytes/27)
 
 // newReaders starts the thread; there are no streams yet.
 func newReaders(core int) (*readers, error) {
-	r := &readers{began: time.Now(), streams: map[int32]*stream{}, buf: make([]byte, 256<<10), took: newHistogram(), done: make(chan error, 1)}
+	r := &readers{began: time.Now(), streams: map[int32]*stream{}, buf: make([]byte, 256<<10), under: map[int64]tally{}, whole: make(chan struct{}, 1<<16), took: newHistogram(), last: newHistogram(), done: make(chan error, 1)}
 	var err error
 	if r.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("make an epoll: %w", err)
@@ -58,85 +84,6 @@ func newReaders(core int) (*readers, error) {
 	// Ends with close.
 	go func() { r.done <- r.run(core) }()
 	return r, nil
-}
-
-// A crowd is who connects: users of the group with numbers of their own, all of
-// the same kind.
-type crowd struct {
-	kind     transport
-	from, to int    // the users' numbers
-	cursor   string // where they begin; "" is behind the newest entry
-	ahead    int    // how many may be connected that nobody has greeted yet
-}
-
-// requests are made beforehand where the time of connecting counts: signing the
-// tokens costs the load more than connecting does.
-func (c crowd) requests(s *server) ([][]byte, error) {
-	if err := allowFiles(uint64(c.to) + 8192); err != nil {
-		return nil, err
-	}
-	all := make([][]byte, 0, c.to-c.from)
-	for i := c.from; i < c.to; i++ {
-		token, err := s.token(fmt.Sprint("reader-", i), group, "inbox")
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, c.kind.request(s.addr, token, c.cursor))
-	}
-	return all, nil
-}
-
-// connect connects the crowd and waits until each is greeted. Held polls are not
-// greeted: when they are there, only the server can say.
-func (r *readers) connect(ctx context.Context, s *server, c crowd, requests [][]byte) error {
-	addr, err := netip.ParseAddrPort(s.addr)
-	if err != nil {
-		return err
-	}
-	before := int(r.greeted.Load())
-	for i, request := range requests {
-		if err = r.open(addr, c, request); err == nil && c.kind != overPoll && i >= c.ahead {
-			err = r.await(ctx, startTimeout, func() bool { return int(r.greeted.Load())-before >= i-c.ahead })
-		}
-		if err != nil {
-			return fmt.Errorf("connect reader %d: %w", c.from+i, err)
-		}
-	}
-	if c.kind == overPoll {
-		return s.awaitPolls(ctx, len(requests))
-	}
-	return r.await(ctx, startTimeout, func() bool { return int(r.greeted.Load())-before == len(requests) })
-}
-
-// join is requests and connect.
-func (r *readers) join(ctx context.Context, s *server, c crowd) error {
-	requests, err := c.requests(s)
-	if err != nil {
-		return err
-	}
-	return r.connect(ctx, s, c, requests)
-}
-
-// open connects one stream.
-func (r *readers) open(to netip.AddrPort, c crowd, request []byte) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	if err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err == nil {
-		_, err = unix.Write(fd, request) // small enough to be taken whole
-	}
-	if err == nil {
-		err = unix.SetNonblock(fd, true)
-	}
-	if err != nil {
-		_ = unix.Close(fd)
-		return err
-	}
-	r.mu.Lock()
-	r.streams[int32(fd)] = &stream{fd: fd, kind: c.kind, cursor: c.cursor}
-	r.mu.Unlock()
-	return unix.EpollCtl(r.poll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 }
 
 // run reads until close.
@@ -168,6 +115,9 @@ func (r *readers) read(fd int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.streams[fd]
+	if s == nil {
+		return // dropped meanwhile
+	}
 	n, err := unix.Read(int(fd), r.buf)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
 		return
@@ -176,6 +126,7 @@ func (r *readers) read(fd int32) {
 		err = io.EOF
 	}
 	if err == nil {
+		r.bytes += n
 		now := time.Since(r.began)
 		err = s.take(r.buf[:n], func(text []byte) { r.see(s, text, now) })
 	}
@@ -190,44 +141,108 @@ func (r *readers) read(fd int32) {
 // see goes through a stream's text. What may begin a mark, or the greeting, is
 // kept for the next time.
 func (r *readers) see(s *stream, text []byte, now time.Duration) {
+	if s.again != nil {
+		r.answers++
+		r.scan(s, text, now)
+		return
+	}
 	r.scratch = append(append(r.scratch[:0], s.rest...), text...)
-	if !s.greeted && s.kind != overPoll && bytes.Contains(r.scratch, s.kind.greeting()) {
+	if s.delivered == 0 && bytes.Contains(r.scratch, []byte(`"repair":`)) {
+		r.gaps++
+	}
+	if !s.greeted && bytes.Contains(r.scratch, []byte(s.greeting)) {
 		s.greeted = true
 		r.greeted.Add(1)
 	}
 	s.rest = append(s.rest[:0], r.scan(s, r.scratch, now)...)
 }
 
-// scan records all marks and returns the end of the text that may begin another.
+// scan counts all marks of the rung and returns the end of the text that may begin
+// another.
 func (r *readers) scan(s *stream, text []byte, now time.Duration) []byte {
 	for {
-		i := bytes.Index(text, markBegin)
+		i := bytes.Index(text, []byte(markBegin))
 		if i < 0 {
-			return text[max(0, len(text)-len(s.kind.greeting())+1):]
+			return text[max(0, len(text)-max(len(s.greeting), len(markBegin))+1):]
 		}
 		end := bytes.IndexByte(text[i:], ';')
 		if end < 0 {
 			return text[i:]
 		}
-		rung, due, _ := bytes.Cut(text[i+len(markBegin):i+end], []byte("."))
-		if string(rung) == strconv.Itoa(r.rung) {
-			ns, _ := strconv.ParseInt(string(due), 10, 64)
-			record(r.took, now-time.Duration(ns))
+		if due, ours := bytes.CutPrefix(text[i:i+end], r.prefix); ours {
 			r.delivered++
 			s.delivered++
+			r.newest = now
+			r.got(number64(due), now)
 		}
 		text = text[i+end:]
 	}
 }
 
-// begin starts to count for a rung.
-func (r *readers) begin(rung int) {
+// got counts one message that came to one reader.
+func (r *readers) got(due int64, now time.Duration) {
+	late := now - time.Duration(due)
+	record(r.took, late)
+	if r.want == 0 {
+		return
+	}
+	if r.tally.due != due {
+		if r.tally.n > 0 {
+			r.under[r.tally.due] = r.tally
+		}
+		r.tally = tally{due, r.under[due].n}
+	}
+	if r.tally.n++; r.tally.n == r.want {
+		delete(r.under, due)
+		r.tally = tally{}
+		record(r.last, late)
+		select {
+		case r.whole <- struct{}{}:
+		default: // nobody waits for so many
+		}
+	}
+}
+
+// number64 reads digits.
+func number64(digits []byte) (n int64) {
+	for _, d := range digits {
+		n = 10*n + int64(d-'0')
+	}
+	return n
+}
+
+// begin starts to count for a rung, whose messages each have so many readers.
+func (r *readers) begin(rung, want int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.rung, r.delivered, r.took = rung, 0, newHistogram()
+	r.prefix = fmt.Appendf(nil, markBegin+"%d.", rung)
+	r.delivered, r.answers, r.gaps, r.bytes, r.newest, r.took = 0, 0, 0, 0, 0, newHistogram()
+	r.want, r.tally, r.last = want, tally{}, newHistogram()
+	clear(r.under)
+	for len(r.whole) > 0 {
+		<-r.whole
+	}
 	for _, s := range r.streams {
 		s.delivered = 0
 	}
+}
+
+// now is the readers' clock.
+func (r *readers) now() time.Duration { return time.Since(r.began) }
+
+// A sum is what the readers have had since begin.
+type sum struct {
+	delivered, answers int
+	gaps, bytes        int
+	newest             time.Duration           // when the last came, since the readers began
+	took, last         *hdrhistogram.Histogram // each delivery; the last delivery of each message
+}
+
+func (r *readers) sum() sum {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return sum{r.delivered, r.answers, r.gaps, r.bytes, r.newest,
+		hdrhistogram.Import(r.took.Export()), hdrhistogram.Import(r.last.Export())}
 }
 
 // each wants every one of the streams to have got as many events.
@@ -249,13 +264,6 @@ func (r *readers) count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.delivered
-}
-
-// latencies are those of the rung until now.
-func (r *readers) latencies() *hdrhistogram.Histogram {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return hdrhistogram.Import(r.took.Export())
 }
 
 // await looks every few milliseconds whether something has come true.
@@ -291,21 +299,4 @@ func (r *readers) close() error {
 		_ = unix.Close(int(fd))
 	}
 	return errors.Join(err, unix.Close(r.poll))
-}
-
-// allowFiles raises the number of files that this process may open.
-func allowFiles(n uint64) error {
-	var l unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
-		return fmt.Errorf("ask how many files may be open: %w", err)
-	}
-	if l.Cur >= n {
-		return nil
-	}
-	l.Cur = n
-	l.Max = max(l.Max, n)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
-		return fmt.Errorf("allow %d open files: %w", n, err)
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -31,6 +32,50 @@ type figure struct {
 	Value  float64   `json:"value"`
 	Unit   string    `json:"unit"`
 	Rounds []float64 `json:"rounds,omitempty"`
+	Floor  float64   `json:"floor,omitempty"` // the same of the plain server, in the same run
+	Target *target   `json:"target,omitempty"`
+}
+
+// A target is what a figure should be.
+type target struct {
+	Bound   float64 `json:"bound"`
+	AtLeast bool    `json:"at_least,omitempty"` // otherwise at most
+	OfFloor bool    `json:"of_floor,omitempty"` // the bound is times the floor
+}
+
+// A series is what is plotted: what each step cost, of all rounds.
+type series struct {
+	Part  string    `json:"part"`
+	Name  string    `json:"name"`
+	Unit  string    `json:"unit"`
+	Over  string    `json:"over"` // what grows
+	Steps []float64 `json:"steps"`
+	// Rounds has the values of each step, round after round.
+	Rounds [][]float64 `json:"rounds"`
+}
+
+// over sets what the floor came to.
+func (f *figure) over(floor float64) *figure { f.Floor = floor; return f }
+
+func (f *figure) atMost(bound float64) *figure { f.Target = &target{Bound: bound}; return f }
+func (f *figure) atLeast(bound float64) *figure {
+	f.Target = &target{Bound: bound, AtLeast: true}
+	return f
+}
+
+// timesFloor wants at most so many times the floor.
+func (f *figure) timesFloor(bound float64) *figure {
+	f.Target = &target{Bound: bound, OfFloor: true}
+	return f
+}
+
+// met says whether the figure is what it should be.
+func (f *figure) met() bool {
+	bound := f.Target.Bound
+	if f.Target.OfFloor {
+		bound *= f.Floor
+	}
+	return f.Target.AtLeast == (f.Value >= bound) || f.Value == bound
 }
 
 // A report is what a run has found out.
@@ -39,7 +84,9 @@ type report struct {
 	Commit  string    `json:"commit"`
 	Short   bool      `json:"short,omitempty"`
 	Machine machine   `json:"machine"`
-	Figures []figure  `json:"figures"`
+	Runs    []partRun `json:"runs,omitempty"`
+	Figures []*figure `json:"figures"`
+	Series  []series  `json:"series,omitempty"`
 
 	part string
 	out  io.Writer
@@ -79,14 +126,50 @@ func thisMachine() machine {
 	return m
 }
 
-// add notes a figure, and shows it at once.
-func (r *report) add(name, unit string, values ...float64) {
-	f := figure{Part: r.part, Name: name, Value: median(values), Unit: unit}
+// add notes a figure.
+func (r *report) add(name, unit string, values ...float64) *figure {
+	f := &figure{Part: r.part, Name: name, Value: median(values), Unit: unit}
 	if len(values) > 1 {
 		f.Rounds = values
 	}
 	r.Figures = append(r.Figures, f)
-	r.say("  %-64s %10s %-9s %s\n", name, number(f.Value), unit, rounds(f.Rounds))
+	return f
+}
+
+// show prints the figures of a part that has ended.
+func (r *report) show(part string) {
+	for _, f := range r.Figures {
+		if f.Part != part {
+			continue
+		}
+		r.say("  %-66s %10s %-12s", f.Name, number(f.Value), f.Unit)
+		if f.Floor != 0 {
+			r.say(" floor %s", number(f.Floor))
+		}
+		if f.Target != nil {
+			r.say(" want %s: %s", f.Target, yesNo(f.met()))
+		}
+		r.say("%s\n", rounds(f.Rounds))
+	}
+}
+
+func (t *target) String() string {
+	text := "≤ "
+	if t.AtLeast {
+		text = "≥ "
+	}
+	text += number(t.Bound)
+	if t.OfFloor {
+		text += " × floor"
+	}
+	return text
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "met"
+	}
+	return "missed"
 }
 
 // say writes to whoever watches; the figures are saved anyway.
@@ -100,13 +183,16 @@ func rounds(values []float64) string {
 	for _, v := range values {
 		words = append(words, number(v))
 	}
-	return "median of " + strings.Join(words, " ")
+	return " median of " + strings.Join(words, " ")
 }
 
 // number writes three significant digits, or all before the point.
 func number(v float64) string {
 	digits := 0
-	for size := v; size < 100 && digits < 2; size *= 10 {
+	if v == 0 {
+		return "0"
+	}
+	for size := math.Abs(v); size < 100 && digits < 2; size *= 10 {
 		digits++
 	}
 	return strconv.FormatFloat(v, 'f', digits, 64)

@@ -1,30 +1,22 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"tocsin/server/auth"
-)
-
-// Times that a server may take.
-const (
-	startTimeout = 60 * time.Second
-	stopTimeout  = 20 * time.Second
 )
 
 // Who the benchmarks are. Devices that the directory does not know belong to the
@@ -36,123 +28,229 @@ const (
 
 // A server is a running `tocsin serve` on a data directory of its own.
 type server struct {
-	dir    string
-	secret []byte
-	addr   string // host:port
-	ops    string // of its metrics
-	cmd    *exec.Cmd
-	done   chan struct{} // closed when the process has ended
-	last   bytes.Buffer  // what it said; read it after done
+	*process
+	dir     string
+	secret  []byte
+	publish string // the head of a publishing request, up to the length
 }
 
-// startServer returns once the server serves. With a core it runs on that one
-// only; -1 is any. Whoever starts one stops it.
+var _ service = (*server)(nil)
+
+// startServer returns once the server serves.
 func (b *bench) startServer(ctx context.Context, core int, flags ...string) (*server, error) {
 	dir, err := os.MkdirTemp(b.dir, "server")
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dir: dir, secret: []byte("the secret of a benchmark, at least 32 bytes"), done: make(chan struct{})}
+	return b.startServerOn(ctx, core, dir, flags...)
+}
+
+// startServerOn starts a server on a directory whose data may be there already.
+func (b *bench) startServerOn(ctx context.Context, core int, dir string, flags ...string) (*server, error) {
+	s := &server{dir: dir, secret: []byte("the secret of a benchmark, at least 32 bytes")}
 	secretFile := filepath.Join(dir, "secret")
 	if err := os.WriteFile(secretFile, s.secret, 0o600); err != nil {
 		return nil, err
 	}
-	s.cmd = exec.Command(b.binary, append([]string{"serve", "--data", s.data(),
+	var err error
+	// Every alarm is a device's or a qualifier's own, so that none is folded.
+	s.process, err = startProcess(ctx, core, exec.Command(b.binary, append([]string{"serve", "--data", s.data(),
 		"--http", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--jwt-hs256-file", secretFile,
-		"--drain", "0s", "--stream-lifetime", "1h", "--device-time", "trust", "--log-format", "json"}, flags...)...)
-	stderr, err := s.cmd.StderrPipe()
+		"--drain", "0s", "--stream-lifetime", "1h", "--device-time", "trust", "--log-format", "json"}, flags...)...))
 	if err != nil {
 		return nil, err
 	}
-	if err := startOn(core, s.cmd); err != nil {
-		return nil, fmt.Errorf("start the server: %w", err)
+	token, err := s.token(publisher, group, "publish")
+	if err != nil {
+		return nil, errors.Join(err, s.stop())
 	}
-	serving := make(chan [2]string, 1)
-	// Ends with the process, which closes its standard error.
-	go func() {
-		defer close(s.done)
-		for in := bufio.NewScanner(stderr); in.Scan(); {
-			var line struct{ Msg, HTTP, Ops string }
-			if json.Unmarshal(in.Bytes(), &line) == nil && line.Msg == "serving" {
-				serving <- [2]string{line.HTTP, line.Ops}
-			}
-			if s.last.Len() < 1<<16 {
-				s.last.Write(append(in.Bytes(), '\n'))
-			}
-		}
-		_ = s.cmd.Wait() // how it ended is seen in what it said
-	}()
-	select {
-	case at := <-serving:
-		s.addr, s.ops = at[0], at[1]
-		return s, nil
-	case <-s.done:
-		return nil, fmt.Errorf("the server ended:\n%s", &s.last)
-	case <-time.After(startTimeout):
-		err = errors.New("the server does not come up")
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	return nil, errors.Join(err, s.stop())
+	s.publish = fmt.Sprintf("POST /v1/%%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: ", s.addr, token)
+	return s, nil
 }
 
-// stop ends the process, and waits for it.
-func (s *server) stop() error {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
-	select {
-	case <-s.done:
-		return nil
-	case <-time.After(stopTimeout):
-	}
-	_ = s.cmd.Process.Kill()
-	<-s.done
-	return fmt.Errorf("the server had to be killed:\n%s", &s.last)
+// tocsin is the starter of servers.
+func (b *bench) tocsin(ctx context.Context, core int) (service, error) {
+	return b.startServer(ctx, core)
+}
+
+// tocsinWith is the starter of servers with settings.
+func (b *bench) tocsinWith(flags ...string) starter {
+	return func(ctx context.Context, core int) (service, error) { return b.startServer(ctx, core, flags...) }
 }
 
 func (s *server) data() string { return filepath.Join(s.dir, "data") }
+
+func (s *server) where() string     { return s.addr }
+func (s *server) publishAt() string { return s.addr }
 
 // token speaks for a user with the group.
 func (s *server) token(user, group, scope string) (string, error) {
 	return auth.Sign(s.secret, auth.Issue{User: user, Groups: []string{group}, Scope: scope, TTL: time.Hour}, time.Now())
 }
 
-// cpu is the processor time that the process has used. Its clock is asked, since
-// /proc counts in hundredths of a second, in which thousands of readers are served.
-func (s *server) cpu() (time.Duration, error) {
-	const sched = 2 // CPUCLOCK_SCHED of the kernel's posix-timers.h: all threads, to the nanosecond
-	var t unix.Timespec
-	if err := unix.ClockGettime(int32(^s.cmd.Process.Pid<<3|sched), &t); err != nil {
-		return 0, fmt.Errorf("ask for the server's processor time: %w", err)
-	}
-	return time.Duration(t.Nano()), nil
-}
-
-// memory is what the process has in memory, in bytes.
-func (s *server) memory() (int, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
+func (s *server) opening(kind transport, n int, group, cursor string) ([]byte, error) {
+	token, err := s.token(readerName(n), group, "inbox")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
-	return pages * os.Getpagesize(), err
+	path, more := "/v1/inbox/"+string(kind)+"?", ""
+	switch kind {
+	case overSSE:
+		more = "Accept: text/event-stream\r\n"
+	case overWS:
+		more = webSocket + "Sec-WebSocket-Protocol: tocsin.v1.json\r\n"
+	case overPoll:
+		path = "/v1/inbox?wait=55&"
+		cursor = cmp.Or(cursor, "latest") // it is replaced by the next one
+	case overShort:
+		path = "/v1/inbox?"
+	}
+	if cursor != "" && kind != overWS { // a WebSocket names it when it starts
+		path += "cursor=" + url.QueryEscape(cursor)
+	}
+	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n%s\r\n", path, s.addr, token, more), nil
 }
 
-// startOn starts the process on one core, which a child inherits from the thread
-// that starts it.
-func startOn(core int, cmd *exec.Cmd) error {
-	if core < 0 {
-		return cmd.Start()
+func readerName(n int) string { return "reader-" + strconv.Itoa(n) }
+
+// post publishes an alarm. A group but the unassigned one has a device of its name;
+// who is asked for by his own name, as user/7, gets a notice.
+func (s *server) post(b []byte, to, name, message string) []byte {
+	door, body := "alarms", []byte(nil)
+	if user, one := strings.CutPrefix(to, "user/"); one {
+		door = "notices"
+		body = fmt.Appendf(nil, `{"to":{"users":["reader-%s"]},"title":"Overspeed","body":"%s"}`, user, message)
+	} else {
+		body = alarm(nil, to, name, message)
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var before, one unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &before); err != nil {
-		return fmt.Errorf("ask for the cores: %w", err)
+	b = fmt.Appendf(b, s.publish, door)
+	b = strconv.AppendInt(b, int64(len(body)), 10)
+	return append(append(b, "\r\n\r\n"...), body...)
+}
+
+// alarm writes an alarm that nobody raised before.
+func alarm(b []byte, device, name, message string) []byte {
+	return fmt.Appendf(b, `{"id":"%s/%s","device":"%s","type":"overspeed","qualifier":"%s","severity":"major","message":"%s","attrs":{"speed_kmh":"92"}}`+"\n",
+		device, name, device, name, message)
+}
+
+var raised = []byte(`"status":"raised"`)
+
+func (s *server) posted(status int, body []byte) error {
+	if status != http.StatusAccepted || bytes.Contains(body, []byte("problem")) || bytes.Contains(body, []byte(`"duplicate":true`)) {
+		return fmt.Errorf("not published: %d %.500s", status, body)
 	}
-	one.Set(core)
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return fmt.Errorf("choose a core: %w", err)
+	return nil
+}
+
+// batch publishes lines of alarms and wants each of them to be raised.
+func (s *server) batch(c *client, lines []byte, alarms int) error {
+	request := fmt.Appendf(nil, s.publish, "alarms")
+	request = bytes.Replace(request, []byte("application/json"), []byte("application/x-ndjson"), 1)
+	request = strconv.AppendInt(request, int64(len(lines)), 10)
+	request = append(append(request, "\r\n\r\n"...), lines...)
+	status, body, err := c.do(request)
+	if err != nil {
+		return err
 	}
-	err := cmd.Start()
-	return errors.Join(err, unix.SchedSetaffinity(0, &before))
+	if n := bytes.Count(body, raised); status != http.StatusAccepted || n != alarms {
+		return fmt.Errorf("%d of %d alarms were raised: %d %.500s", n, alarms, status, body)
+	}
+	return nil
+}
+
+// divide puts a device of each group's name into the group.
+func (s *server) divide(ctx context.Context, groups int) error {
+	token, err := s.token("chief", "*", "admin")
+	if err != nil {
+		return err
+	}
+	var lines []byte
+	for g := range groups {
+		lines = fmt.Appendf(lines, `{"device":"%s","groups":["%s"]}`+"\n", groupName(g), groupName(g))
+	}
+	_, err = ask(ctx, http.MethodPost, "http://"+s.addr+"/v1/directory", token, lines)
+	return err
+}
+
+func groupName(n int) string { return "group-" + strconv.Itoa(n) }
+
+// verify wants the server's counters to say that this many alarms are open. Its
+// view may be a moment behind what it has answered.
+func (s *server) verify(ctx context.Context, published int) error {
+	for end := time.Now().Add(requestTimeout); ; {
+		open, err := s.open(ctx)
+		if err != nil || open == published {
+			return err
+		}
+		if open > published || time.Now().After(end) {
+			return fmt.Errorf("%d alarms are open of %d published", open, published)
+		}
+	}
+}
+
+// open asks the server for its counters, as somebody who sees everything: how
+// many alarms are active or unacknowledged.
+func (s *server) open(ctx context.Context) (int, error) {
+	var page struct{ Active map[string]int }
+	if err := s.poll(ctx, "chief", "*", "snapshot=active&limit=1", &page); err != nil {
+		return 0, fmt.Errorf("read the counters: %w", err)
+	}
+	n := 0
+	for _, of := range page.Active {
+		n += of
+	}
+	return n, nil
+}
+
+// cursor is where a reader of the group is who has seen everything.
+func (s *server) cursor(ctx context.Context, group string) (string, error) {
+	var page struct{ Cursor string }
+	if err := s.poll(ctx, "reader-0", group, "cursor=latest", &page); err != nil {
+		return "", fmt.Errorf("read the cursor: %w", err)
+	}
+	return page.Cursor, nil
+}
+
+// poll asks for a page of somebody's inbox.
+func (s *server) poll(ctx context.Context, user, groups, query string, page any) error {
+	token, err := s.token(user, groups, "inbox")
+	if err != nil {
+		return err
+	}
+	text, err := ask(ctx, http.MethodGet, "http://"+s.addr+"/v1/inbox?"+query, token, nil)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, page)
+}
+
+// arrive waits until the server holds as many polls.
+func (s *server) arrive(ctx context.Context, n int) error {
+	return s.awaitGauge(ctx, `tocsin_connections{transport="poll"}`, n)
+}
+
+// awaitGauge waits until one of the server's metrics has the value.
+func (s *server) awaitGauge(ctx context.Context, name string, n int) error {
+	for end := time.Now().Add(requestTimeout); ; time.Sleep(20 * time.Millisecond) {
+		text, err := ask(ctx, http.MethodGet, "http://"+s.ops+"/metrics", "", nil)
+		if err != nil {
+			return err
+		}
+		_, value, _ := strings.Cut(string(text), "\n"+name+" ")
+		value, _, _ = strings.Cut(value, "\n")
+		if is, err := strconv.ParseFloat(value, 64); err == nil && int(is) == n {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s is %q, not %d", name, value, n)
+		}
+	}
+}
+
+// collect has the server collect its garbage, so that what lives can be told from
+// what was not collected yet.
+func (s *server) collect(ctx context.Context) error {
+	_, err := ask(ctx, http.MethodGet, "http://"+s.ops+"/debug/pprof/heap?gc=1", "", nil)
+	return err
 }

@@ -2,90 +2,84 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// singleConnections publish at once.
-const singleConnections = 32
+// calmRate is the rate at which single requests are timed.
+func calmRate(b *bench) int { return pick(b, 100, 2000) }
 
-// measureSingle publishes one alarm a request, each connection the next one when
-// the last is answered.
+// measureSingle publishes one alarm a request: as many as it takes, and then at a
+// rate that leaves it time.
 func measureSingle(ctx context.Context, b *bench) error {
-	s, err := b.startServer(ctx, -1)
+	one, err := b.singleOver(ctx, b.tocsin)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.stop() }()
-	var clients [singleConnections]*client
-	for i := range clients {
-		if clients[i], err = s.dial(ctx); err != nil {
-			return err
-		}
-		defer clients[i].close()
+	under, err := b.singleOver(ctx, b.floor(floor{}))
+	if err != nil {
+		return fmt.Errorf("the floor: %w", err)
 	}
-	var rates []float64
-	took := newHistogram()
-	published := 0
-	for round := range pick(b, 2, 4) {
-		h, rate, err := singleRound(clients[:], round, pick(b, 200*time.Millisecond, 4*time.Second))
+	b.add(fmt.Sprintf("%d connections, one alarm a request: stored", singleConnections), "alarms/s", one.rates...).
+		over(median(under.rates)).atLeast(15_000)
+	for _, q := range []float64{50, 99} {
+		b.add(fmt.Sprintf("the same: answered after, p%v", q), "ms", quantile(one.took, q)).over(quantile(under.took, q))
+	}
+	calm := func(q float64) *figure {
+		return b.add(fmt.Sprintf("%d/s, one alarm a request: answered after, p%v", calmRate(b), q), "ms", quantile(one.calm, q)).
+			over(quantile(under.calm, q))
+	}
+	calm(50)
+	calm(99).atMost(3)
+	calm(99.9)
+	return nil
+}
+
+// A single is what publishing in single requests came to.
+type single struct {
+	rates      []float64
+	took, calm *hdrhistogram.Histogram
+}
+
+func (b *bench) singleOver(ctx context.Context, start starter) (o single, err error) {
+	o.took = newHistogram()
+	return o, b.on(ctx, start, func(g *stage) error {
+		clients, hangUp, err := dialAll(ctx, g.publishAt(), singleConnections)
 		if err != nil {
 			return err
 		}
-		published += int(h.TotalCount())
-		if round > 0 { // the first warms up
-			rates = append(rates, rate)
-			took.Merge(h)
-		}
-	}
-	b.add(fmt.Sprintf("requests over %d connections", singleConnections), "alarms/s", rates...)
-	b.addLatency("request to answer", took, 50, 99)
-	return s.verify(ctx, published)
-}
-
-func singleRound(clients []*client, round int, span time.Duration) (*hdrhistogram.Histogram, float64, error) {
-	var all sync.WaitGroup
-	errs := make([]error, len(clients))
-	took := make([]*hdrhistogram.Histogram, len(clients))
-	begin := time.Now()
-	for i, c := range clients {
-		took[i] = newHistogram()
-		// Ends when the time is over, or with the connection's first error.
-		all.Go(func() {
-			var line []byte
-			for n := 0; errs[i] == nil && time.Since(begin) < span; n++ {
-				line = event(line[:0], fmt.Sprintf("single-%d-%d-%d", round, i, n), "92 km/h in an 80 km/h zone")
-				sent := time.Now()
-				errs[i] = c.publish(line, 1)
-				record(took[i], time.Since(sent))
+		defer hangUp()
+		published := 0
+		done := b.profile(ctx, g, "single", pick(b, time.Second, 6*time.Second))
+		for round := range pick(b, 2, 4) {
+			h, rate, err := singleRound(g, clients, round+1, pick(b, 200*time.Millisecond, 2*time.Second),
+				func(int, int) string { return group })
+			if err != nil {
+				return err
 			}
-		})
-	}
-	all.Wait()
-	lasted := time.Since(begin)
-	sum := newHistogram()
-	for _, h := range took {
-		sum.Merge(h)
-	}
-	return sum, float64(sum.TotalCount()) / lasted.Seconds(), errors.Join(errs...)
-}
-
-// longest is what a histogram holds at most; more counts as that.
-const longest = time.Minute
-
-func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest.Microseconds(), 3) }
-
-func record(h *hdrhistogram.Histogram, d time.Duration) {
-	_ = h.RecordValue(min(max(d, time.Microsecond), longest).Microseconds()) // never out of range
-}
-
-// addLatency notes percentiles in milliseconds.
-func (r *report) addLatency(name string, h *hdrhistogram.Histogram, percentiles ...float64) {
-	for _, p := range percentiles {
-		r.add(fmt.Sprintf("%s, p%v", name, p), "ms", float64(h.ValueAtQuantile(p))/1000)
-	}
+			published += int(h.TotalCount())
+			if round > 0 { // the first warms up
+				o.rates = append(o.rates, rate)
+				o.took.Merge(h)
+			}
+		}
+		p, err := publish(ctx, g, ladder{rung: 100, rate: calmRate(b), span: pick(b, time.Second/2, 5*time.Second)})
+		if err != nil {
+			return err
+		}
+		if p.refused > 0 {
+			return fmt.Errorf("%d were refused: %w", p.refused, p.err)
+		}
+		o.calm = p.answered
+		published += int(p.answered.TotalCount())
+		if err := done(); err != nil {
+			return err
+		}
+		if s, ok := g.service.(*server); ok {
+			return s.verify(ctx, published)
+		}
+		return nil
+	})
 }

@@ -5,7 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/url"
+	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,46 +14,61 @@ import (
 // A transport is one way to read the inbox.
 type transport string
 
+// Kinds of Tocsin and of the floor. What peers speak stands in peers.go.
 const (
-	overSSE  transport = "sse"
-	overWS   transport = "ws"
-	overPoll transport = "poll" // one held poll; it ends with its answer
+	overSSE   transport = "sse"
+	overWS    transport = "ws"
+	overPoll  transport = "poll"  // held; the next one goes out when it is answered
+	overShort transport = "short" // the same without waiting
+	overTCP   transport = "tcp"   // the floor's: bytes and nothing else
 )
 
-// request is what opens the transport behind a cursor; "" is the newest one.
-func (t transport) request(host, token, cursor string) []byte {
-	path, more := "/v1/inbox/"+string(t)+"?", ""
-	switch t {
-	case overSSE:
-		more = "Accept: text/event-stream\r\n"
-	case overWS:
-		// The key only proves that no cache answered, of which there is none here.
-		more = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
-			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: tocsin.v1.json\r\n"
-	case overPoll:
-		path = "/v1/inbox?wait=55&"
-	}
-	if cursor != "" && t != overWS { // a WebSocket names it when it starts
-		path += "cursor=" + url.QueryEscape(cursor)
-	}
-	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n%s\r\n", path, host, token, more)
+// webSocket are the headers of a handshake. The key only proves that no cache
+// answered, of which there is none here.
+const webSocket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+// A dialect is how a kind of reader is spoken with.
+type dialect struct {
+	status   string // how the answer begins; "" where there is no HTTP
+	framed   bool   // what follows are frames of a WebSocket
+	greeting string // said when the delivery begins; "" where the answer's head says so
+	quiet    bool   // nobody says when the delivery begins
+	// first is what the client says when the head has come; nil is nothing.
+	first func(cursor string) string
+	// again is the request that follows an answer, where each answer is whole.
+	again func(opening, head, body []byte) []byte
 }
 
-// greeting is what the server says when it has begun to deliver. A held poll says
-// nothing at all.
-func (t transport) greeting() []byte {
-	if t == overWS {
-		return []byte(`"op":"hello"`)
-	}
-	return []byte("event: hello")
+var dialects = map[transport]*dialect{
+	overSSE: {status: "HTTP/1.1 200 ", greeting: "event: hello"},
+	overWS: {status: "HTTP/1.1 101 ", framed: true, greeting: `"op":"hello"`, first: func(cursor string) string {
+		if cursor == "" {
+			return `{"op":"start"}`
+		}
+		return fmt.Sprintf(`{"op":"start","cursor":"%s"}`, cursor)
+	}},
+	overPoll:  {status: "HTTP/1.1 200 ", quiet: true, again: withCursor},
+	overShort: {status: "HTTP/1.1 200 ", quiet: true, again: func(opening, _, _ []byte) []byte { return opening }},
+	overTCP:   {greeting: "hello\n"},
+}
+
+// withCursor is the opening of a poll with the cursor of the last answer.
+func withCursor(opening, _, body []byte) []byte {
+	_, cursor, _ := bytes.Cut(body, []byte(`"cursor":"`))
+	cursor, _, _ = bytes.Cut(cursor, []byte(`"`))
+	begin, rest, _ := bytes.Cut(opening, []byte("cursor="))
+	_, end, _ := bytes.Cut(rest, []byte(" "))
+	return slices.Concat(begin, []byte("cursor="), cursor, []byte(" "), end)
 }
 
 // A stream is one connection that reads. It belongs to the readers' thread,
 // except for delivered.
 type stream struct {
-	fd     int
-	kind   transport
-	cursor string
+	*dialect
+	fd      int
+	cursor  string
+	opening []byte // of those that ask again
 
 	answered bool   // the head of the answer has come
 	greeted  bool   // the greeting has come
@@ -67,41 +83,59 @@ var errClosed = errors.New("the server closed the connection")
 
 // take goes through what has come, and gives the text of it to see.
 func (s *stream) take(b []byte, see func([]byte)) error {
-	if !s.answered {
+	if s.again != nil {
+		return s.answers(b, see)
+	}
+	if !s.answered && s.status != "" {
 		s.rest = append(s.rest, b...)
 		head, body, whole := bytes.Cut(s.rest, []byte("\r\n\r\n"))
 		if !whole {
 			return nil
 		}
-		want := "HTTP/1.1 200 "
-		if s.kind == overWS {
-			want = "HTTP/1.1 101 "
-		}
-		if !bytes.HasPrefix(head, []byte(want)) {
+		if !bytes.HasPrefix(head, []byte(s.status)) {
 			return fmt.Errorf("refused: %.200s", s.rest)
 		}
-		s.answered, s.rest, b = true, nil, body
-		if s.kind == overWS {
-			if err := s.start(); err != nil {
+		s.rest, b = nil, body
+		if s.first != nil {
+			if err := s.send(opText, []byte(s.first(s.cursor))); err != nil {
 				return err
 			}
 		}
 	}
-	if s.kind == overWS {
+	s.answered = true
+	if s.framed {
 		return s.frames(b, see)
 	}
-	if len(b) > 0 {
-		see(b)
-	}
+	see(b)
 	return nil
 }
 
-// start begins the conversation of a WebSocket.
-func (s *stream) start() error {
-	if s.cursor == "" {
-		return s.send(opText, []byte(`{"op":"start"}`))
+// answers goes through answers that are whole, and asks again after each.
+func (s *stream) answers(b []byte, see func([]byte)) error {
+	s.rest = append(s.rest, b...)
+	head, body, whole := bytes.Cut(s.rest, []byte("\r\n\r\n"))
+	if !whole {
+		return nil
 	}
-	return s.send(opText, fmt.Appendf(nil, `{"op":"start","cursor":"%s"}`, s.cursor))
+	if !bytes.HasPrefix(head, []byte(s.status)) {
+		return fmt.Errorf("refused: %.200s", s.rest)
+	}
+	_, length, _ := bytes.Cut(head, []byte("Content-Length: "))
+	length, _, _ = bytes.Cut(length, []byte("\r\n"))
+	n, err := strconv.Atoi(string(length))
+	if err != nil {
+		return fmt.Errorf("an answer without its length: %.200s", head)
+	}
+	if len(body) < n {
+		return nil
+	}
+	next := s.again(s.opening, head, body)
+	answer := s.rest
+	s.rest, s.answered = nil, true
+	see(answer)
+	s.rest = answer[:0]
+	_, err = unix.Write(s.fd, next)
+	return err
 }
 
 // Opcodes of frames (RFC 6455 §5.2).

@@ -29,7 +29,7 @@ func TestFramesAreReadInAnyPieces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &stream{fd: pair[0], kind: overWS}
+		s := &stream{fd: pair[0], dialect: dialects[overWS]}
 		var seen bytes.Buffer
 		for piece := range slices.Chunk(wire, size) {
 			if err := s.take(piece, func(b []byte) { seen.Write(b) }); err != nil {
@@ -52,11 +52,11 @@ func TestAnEndedOrRefusedStreamIsAnError(t *testing.T) {
 		"HTTP/1.1 401 Unauthorized\r\n\r\n",
 		"HTTP/1.1 200 OK\r\n\r\n",
 	} {
-		if err := (&stream{kind: overWS}).take([]byte(text), func([]byte) {}); err == nil {
+		if err := (&stream{dialect: dialects[overWS]}).take([]byte(text), func([]byte) {}); err == nil {
 			t.Errorf("%q was accepted", text)
 		}
 	}
-	s := &stream{kind: overWS, answered: true}
+	s := &stream{dialect: dialects[overWS], answered: true}
 	if err := s.take([]byte{0x88, 2, 0x03, 0xE9}, func([]byte) {}); err == nil {
 		t.Error("a close frame was passed over")
 	}

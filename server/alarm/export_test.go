@@ -1,6 +1,10 @@
 package alarm
 
-import "context"
+import (
+	"context"
+
+	"tocsin/server/inbox"
+)
 
 // Tick does what the worker would do now, once, for tests that set the clock.
 func (e *Engine) Tick(ctx context.Context) error {
@@ -15,3 +19,18 @@ func (e *Engine) Tick(ctx context.Context) error {
 
 // Retain is one round of the worker's purging.
 func (e *Engine) Retain(ctx context.Context) error { return (&retainer{e: e}).round(ctx) }
+
+// Decide is what Publish does with an event before it appends.
+func (e *Engine) Decide(ctx context.Context, ev *Event) error {
+	subject := inbox.AlarmSubject(ev.Device, ev.Type, ev.Qualifier)
+	p, err := e.fromView(ctx, subject)
+	if err != nil {
+		return err
+	}
+	p.entry.Subject = subject
+	n, err := e.decide(ctx, &p, ev)
+	if err == nil {
+		_ = n.Encode() // for what it allocates
+	}
+	return err
+}

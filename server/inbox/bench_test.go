@@ -22,7 +22,7 @@ type benchNode struct {
 }
 
 // newBenchNode returns a node that holds this many open alarms.
-func newBenchNode(b *testing.B, alarms int) *benchNode {
+func newBenchNode(b testing.TB, alarms int) *benchNode {
 	b.Helper()
 	n := &benchNode{v: NewView(&MemoryLog{}, ViewOptions{Window: 1 << 30})}
 	for i := range n.homes {
@@ -56,7 +56,7 @@ func (n *benchNode) apply(e *Entry, data []byte) {
 }
 
 // reader opens a reader of somebody in the groups.
-func (n *benchNode) reader(b *testing.B, start Start, groups ...string) *Reader {
+func (n *benchNode) reader(b testing.TB, start Start, groups ...string) *Reader {
 	b.Helper()
 	r, err := n.v.Open("anna", groups, start)
 	if err != nil {
@@ -68,7 +68,7 @@ func (n *benchNode) reader(b *testing.B, start Start, groups ...string) *Reader 
 
 // cursor is the place from which anna has this many of the newest entries before
 // her.
-func (n *benchNode) cursor(b *testing.B, behind uint64, groups ...string) Cursor {
+func (n *benchNode) cursor(b testing.TB, behind uint64, groups ...string) Cursor {
 	b.Helper()
 	r := n.reader(b, Start{}, groups...)
 	if _, err := r.Read(b.Context(), 1); err != nil {
