@@ -40,7 +40,7 @@ var owners = map[string]string{
 	"github.com/gorilla/websocket": "transports", // melody's; here the tests' client
 	"github.com/coder/websocket":   "server/client",
 	"github.com/eclipse":           "server/e2e", // an MQTT client, for tests
-	"github.com/wcharczuk":         "bench", // no program of ours draws
+	"github.com/wcharczuk":         "bench",      // no program of ours draws
 }
 
 // composed are the parts that only programs and tests put together.
