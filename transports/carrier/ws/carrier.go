@@ -88,7 +88,7 @@ type Carrier struct {
 // silent most of the time. Text is written from where it is, by the Conn; melody
 // writes control frames only.
 const (
-	readBuffer  = 512
+	readBuffer  = 256
 	writeBuffer = 256
 	// messageBuffer holds the close; melody drops what does not fit.
 	messageBuffer = 1
