@@ -97,4 +97,6 @@ func (h *Held) answer(p Page, err error) {
 	}
 	h.answered(p, err)
 	h.s.Reader.Close()
+	// It may stand in the wheel for a while yet; what it had need not.
+	h.s, h.page, h.answered = Session{}, Page{}, nil
 }

@@ -318,8 +318,11 @@ func (st *Stream) bye(err error) {
 
 // finish is the end.
 func (st *Stream) finish(err error) {
-	if !st.over.Swap(true) {
-		st.s.Reader.Close()
-		st.ended(err)
+	if st.over.Swap(true) {
+		return
 	}
+	st.s.Reader.Close()
+	st.ended(err)
+	// It may stand in the wheel for a while yet; what it had need not.
+	st.s, st.e, st.ended, st.left = Session{}, nil, nil, nil
 }

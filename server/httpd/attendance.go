@@ -1,41 +1,55 @@
 package httpd
 
 import (
+	"tocsin/server/auth"
 	"tocsin/server/inbox"
+	"tocsin/server/metrics"
 	"tocsin/server/presence"
 	"tocsin/transports/native"
 )
 
-// An attendance is the presence of one WebSocket's client: from when he is known,
-// however often his token is renewed.
+// An attendance is what is known of one WebSocket's client from when he comes
+// until he goes, however often his token is renewed. It is a native.Host.
 type attendance struct {
-	registry   *presence.Registry
-	connection *presence.Connection // nil until he is known
+	s       *Server
+	counted *metrics.Transport
+	inbox   bool // he has one; publishers' presence is not noted
+	seat    *seat
+	present *presence.Connection // nil until he is known
 }
 
-func (a *attendance) end() {
-	if a.connection != nil {
-		a.connection.Close()
+var _ native.Host = (*attendance)(nil)
+
+// enter counts the conversation in.
+func (a *attendance) enter(c *native.Conversation) {
+	if a.seat == nil {
+		a.seat = a.s.sessions.enter(a.inbox, c.End)
 	}
 }
 
-// attended are the options of a conversation whose presence is noted; those of
-// publishers are left as they are, who have no inbox. Its calls come one after the
-// other until the delivery has begun.
-func attended(shared *native.Options, a *attendance) *native.Options {
-	if shared.PublishOnly {
-		return shared
+// Known implements native.Host. Publishers take no share of the streams that a
+// user may have: many devices may have one token.
+func (a *attendance) Known(c *native.Conversation, id native.Identity) {
+	a.enter(c) // Begin may call this
+	if a.inbox && a.present == nil {
+		a.present = a.s.o.Presence.Connect(id.User, byWebSocket)
 	}
-	o := *shared
-	o.Join = func(id native.Identity, end func(error)) (leave func()) {
-		if a.connection == nil {
-			a.connection = a.registry.Connect(id.User, byWebSocket)
-		}
-		return shared.Join(id, end)
+	if who, ok := id.Proof.(*auth.Identity); ok {
+		a.s.sit(a.seat, who)
 	}
-	o.Deliver = func(native.Identity) (reached func(inbox.Reach), done func()) {
-		session := a.connection.Subscribe()
-		return session.Reached, session.End
+}
+
+// Delivers implements native.Host.
+func (a *attendance) Delivers() (reached func(inbox.Reach), done func()) {
+	session := a.present.Subscribe()
+	return session.Reached, session.End
+}
+
+// Ended implements native.Host.
+func (a *attendance) Ended(why error) {
+	if a.present != nil {
+		a.present.Close()
 	}
-	return &o
+	a.counted.Closed(reasonOf(why))
+	a.s.sessions.leave(a.seat)
 }

@@ -4,5 +4,5 @@ package httpd
 func (s *Server) sessionCount() int {
 	s.sessions.mu.Lock()
 	defer s.sessions.mu.Unlock()
-	return s.sessions.inside
+	return len(s.sessions.inside)
 }

@@ -24,7 +24,7 @@ func client(id auth.Identity) transports.Client {
 // getInbox is GET /v1/inbox (docs/protocol.md §4). While the node goes down, no
 // poll waits.
 func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
-	note(c).long = true
+	note(c).long, note(c).often = true, true
 	o := poll.Options{
 		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle,
 		Draining: s.Draining(), Delivered: s.poll.Delivered, Problem: s.late(requestID(c)),

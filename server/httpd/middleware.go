@@ -20,6 +20,7 @@ type notes struct {
 	err    error
 	status int  // that the error would have had
 	long   bool // a stream or a poll, whose duration says nothing
+	often  bool // a poll or a publishing: so many that only what fails is logged
 	began  time.Time
 	body   bool // the request has one that has not been read to its end
 }
@@ -58,8 +59,11 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 			s.o.Metrics.Answered(r.Method+" "+c.Path(), status, took)
 		}
 		level := slog.LevelInfo
-		if status >= 500 {
+		switch {
+		case status >= 500:
 			level = slog.LevelError
+		case n.often && status < 400:
+			level = slog.LevelDebug
 		}
 		if !s.o.Logger.Enabled(r.Context(), level) {
 			return nil

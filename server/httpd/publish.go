@@ -34,6 +34,7 @@ type publishing struct {
 // postAlarms is POST /v1/alarms (docs/protocol.md §9): one object, an array, or
 // a line each.
 func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
+	note(c).often = true
 	t, err := mediaType(c)
 	if err != nil {
 		return err

@@ -14,77 +14,86 @@ import (
 // sessions are the streams and polls that are open: how many there are, so that
 // a drain knows when all have gone, and whose, so that they can be ended.
 type sessions struct {
-	most     int             // streams of one user
-	draining context.Context // over once the drain has begun
-	shut     context.CancelFunc
-	spread   time.Duration // of the drain; set before it begins
-	empty    chan struct{} // closed once the drain has begun and nobody is left
+	most  int           // streams of one user
+	empty chan struct{} // closed once the drain has begun and nobody is left
 
-	mu      sync.Mutex
-	inside  int
-	settled bool               // empty is closed
-	seats   map[string][]*seat // by user, the oldest first
+	mu       sync.Mutex
+	draining bool
+	settled  bool // empty is closed
+	inside   []*seat
+	of       map[string][]*seat // by user, the oldest first
 }
 
-// A seat is one session of somebody known.
+// A seat is one session.
 type seat struct {
-	id     auth.Identity
 	stream bool
 	end    func(cause error)
+	// Guarded by the sessions' lock.
+	who   *auth.Identity // nil until known
+	place int            // among those inside
 }
 
 func newSessions(most int) *sessions {
-	s := &sessions{most: most, empty: make(chan struct{}), seats: map[string][]*seat{}}
-	s.draining, s.shut = context.WithCancel(context.Background())
-	return s
+	return &sessions{most: most, empty: make(chan struct{}), of: map[string][]*seat{}}
 }
 
-func (s *sessions) closed() bool { return s.draining.Err() != nil }
-
-// enter counts a session in. Its context is cancelled with transports.Drain when
-// the node goes down: at once, or for streams at some moment of the spread.
-func (s *sessions) enter(ctx context.Context, stream bool) (_ context.Context, end context.CancelCauseFunc, leave func()) {
-	ctx, end = context.WithCancelCause(ctx)
-	out := s.count(end, stream)
-	return ctx, end, func() {
-		out()
-		end(nil)
-	}
-}
-
-// count counts a session in, which end ends with a cause.
-func (s *sessions) count(end func(error), stream bool) (leave func()) {
+func (s *sessions) closed() bool {
 	s.mu.Lock()
-	s.inside++
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+// enter counts a session in. end ends it with a cause, at any time and without
+// waiting; it may be called before enter returns. When the node goes down it is
+// called with transports.Drain: at once, or for streams at some moment of the
+// spread.
+func (s *sessions) enter(stream bool, end func(cause error)) *seat {
+	one := &seat{stream: stream, end: end}
+	s.mu.Lock()
+	one.place = len(s.inside)
+	s.inside = append(s.inside, one)
+	late := s.draining
 	s.mu.Unlock()
-	drain := func() { end(transports.Drain) }
-	if s.closed() {
-		drain()
+	if late {
+		end(transports.Drain)
 	}
-	// The context package runs this once, when the drain begins; its timer is gone
-	// after the spread.
-	release := context.AfterFunc(s.draining, func() {
-		if stream && s.spread > 0 {
-			time.AfterFunc(rand.N(s.spread), drain)
-			return
-		}
-		drain()
-	})
-	return func() {
-		release()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.inside--
-		s.settle()
-	}
+	return one
 }
 
-// sit notes whose a session is. A stream beyond the user's share ends his oldest
-// one.
-func (s *sessions) sit(id auth.Identity, stream bool, end func(cause error)) (rise func()) {
-	one := &seat{id: id, stream: stream, end: end}
+// leave takes a session out again.
+func (s *sessions) leave(one *seat) {
 	s.mu.Lock()
-	list := s.seats[id.User]
+	defer s.mu.Unlock()
+	s.forget(one)
+	last := len(s.inside) - 1
+	moved := s.inside[last]
+	moved.place = one.place
+	s.inside[one.place] = moved
+	s.inside[last] = nil
+	if s.inside = s.inside[:last]; last < cap(s.inside)/4 {
+		s.inside = append(make([]*seat, 0, 2*last), s.inside...)
+	}
+	s.settle()
+}
+
+// forget takes a session away from its user; under the lock.
+func (s *sessions) forget(one *seat) {
+	if one.who == nil {
+		return
+	}
+	list := slices.DeleteFunc(s.of[one.who.User], func(other *seat) bool { return other == one })
+	if s.of[one.who.User] = list; len(list) == 0 {
+		delete(s.of, one.who.User)
+	}
+	one.who = nil
+}
+
+// sit notes whose a session is; again, when it has a new token. A stream beyond
+// the user's share ends his oldest one.
+func (s *sessions) sit(one *seat, who *auth.Identity) {
+	s.mu.Lock()
+	s.forget(one)
+	list := s.of[who.User]
 	var oldest *seat
 	streams := 0
 	for _, other := range list {
@@ -94,79 +103,83 @@ func (s *sessions) sit(id auth.Identity, stream bool, end func(cause error)) (ri
 			}
 		}
 	}
-	if stream && streams >= s.most {
+	if one.stream && streams >= s.most {
 		list = slices.DeleteFunc(list, func(other *seat) bool { return other == oldest })
+		oldest.who = nil
 		defer oldest.end(transports.Superseded)
 	}
-	s.seats[id.User] = append(list, one)
+	one.who = who
+	s.of[who.User] = append(list, one)
 	s.mu.Unlock()
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		list := slices.DeleteFunc(s.seats[id.User], func(other *seat) bool { return other == one })
-		if s.seats[id.User] = list; len(list) == 0 {
-			delete(s.seats, id.User)
-		}
-	}
 }
 
 // revoke ends the sessions that a revocation is about.
 func (s *sessions) revoke(r auth.Revocation) {
+	var gone []*seat
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for user, list := range s.seats {
+	for user, list := range s.of {
 		if r.User != "" && r.User != user {
 			continue
 		}
 		for _, one := range list {
-			if r.Matches(one.id) {
-				one.end(transports.Revoked)
+			if r.Matches(*one.who) {
+				gone = append(gone, one)
 			}
 		}
+	}
+	s.mu.Unlock()
+	for _, one := range gone {
+		one.end(transports.Revoked)
 	}
 }
 
 // drain begins the end: nobody new, and everybody goes within the spread.
 func (s *sessions) drain(spread time.Duration) {
-	s.spread = spread
-	s.shut()
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.draining = true
+	inside := slices.Clone(s.inside)
 	s.settle()
+	s.mu.Unlock()
+	for _, one := range inside {
+		drain := func() { one.end(transports.Drain) }
+		if one.stream && spread > 0 {
+			time.AfterFunc(rand.N(spread), drain) // gone after the spread
+			continue
+		}
+		drain()
+	}
 }
 
 func (s *sessions) settle() {
-	if s.inside == 0 && !s.settled && s.closed() {
+	if len(s.inside) == 0 && !s.settled && s.draining {
 		s.settled = true
 		close(s.empty)
 	}
 }
 
-// session is a session of somebody known: counted, noted, and looked at once
-// more, since he may have been revoked in between.
+// session is a session of somebody known, for as long as its request's handler
+// runs.
 func (s *Server) session(ctx context.Context, id auth.Identity, stream bool) (_ context.Context, leave func()) {
-	ctx, end, out := s.sessions.enter(ctx, stream)
-	rise := s.sessions.sit(id, stream, end)
-	if s.revoked(id) {
-		end(transports.Revoked)
-	}
+	ctx, end := context.WithCancelCause(ctx)
+	out := s.join(id, stream, end)
 	return ctx, func() {
-		rise()
 		out()
+		end(nil)
 	}
 }
 
-// join is a session of somebody known, which goes on when its request's handler
-// has returned. end ends it with a cause, at any time.
+// join is a session of somebody known, looked at once more, since he may have been
+// revoked in between. end ends it with a cause, as in enter.
 func (s *Server) join(id auth.Identity, stream bool, end func(cause error)) (leave func()) {
-	out := s.sessions.count(end, stream)
-	rise := s.sessions.sit(id, stream, end)
-	if s.revoked(id) {
-		end(transports.Revoked)
-	}
-	return func() {
-		rise()
-		out()
+	one := s.sessions.enter(stream, end)
+	s.sit(one, &id)
+	return func() { s.sessions.leave(one) }
+}
+
+func (s *Server) sit(one *seat, who *auth.Identity) {
+	s.sessions.sit(one, who)
+	if s.revoked(*who) {
+		one.end(transports.Revoked)
 	}
 }
 

@@ -54,21 +54,18 @@ func (s *Server) socket(c echo.Context, scope string, counted *metrics.Transport
 	if err != nil {
 		return err
 	}
+	// The handshake's request ends when this is answered; the conversation goes on
+	// until its connection ends, or the drain ends it.
 	err = s.carrier.Serve(c.Response(), c.Request(), func(conn *ws.Conn) ws.Conversation {
-		// The handshake's request ends when this is answered; the conversation goes
-		// on until its connection ends, or the drain ends it.
-		ctx, _, leave := s.sessions.enter(context.Background(), true)
 		counted.Opened()
 		var who *native.Identity
 		if known {
 			who = identity(id)
 		}
-		present := &attendance{registry: s.o.Presence}
-		return native.Begin(ctx, conn, who, func(why error) {
-			present.end()
-			counted.Closed(reasonOf(why))
-			leave()
-		}, attended(o, present))
+		host := &attendance{s: s, counted: counted, inbox: !o.PublishOnly}
+		talk := native.Begin(conn, who, host, o)
+		host.enter(talk)
+		return talk
 	})
 	var refused *ws.HandshakeError
 	if errors.As(err, &refused) {
@@ -79,7 +76,7 @@ func (s *Server) socket(c echo.Context, scope string, counted *metrics.Transport
 }
 
 func identity(id auth.Identity) *native.Identity {
-	return &native.Identity{Client: client(id), Publish: id.Has(auth.ScopePublish), Proof: id}
+	return &native.Identity{Client: client(id), Publish: id.Has(auth.ScopePublish), Proof: &id}
 }
 
 // newConversations is what conversations need of the server.
@@ -87,7 +84,7 @@ func (s *Server) newConversations() *native.Options {
 	return &native.Options{
 		View: s.o.View, Pump: s.pump, Commands: socketCommands{s}, Limits: s.o.Limits,
 		AuthTimeout: s.o.AuthTimeout, Delivered: s.ws.Delivered,
-		Authenticate: s.admits(auth.ScopeInbox), Join: s.seats(true),
+		Authenticate: s.admits(auth.ScopeInbox),
 		Problem: func(err error) (int, []byte) {
 			p := explain(err)
 			return p.status, p.appendJSON(nil, "")
@@ -95,12 +92,11 @@ func (s *Server) newConversations() *native.Options {
 	}
 }
 
-// newPublishing is what conversations of publishers need. They take no share of
-// the streams that a user may have: many devices may have one token.
+// newPublishing is what conversations of publishers need.
 func (s *Server) newPublishing() *native.Options {
 	o := s.newConversations()
 	o.PublishOnly = true
-	o.Authenticate, o.Join = s.admits(auth.ScopePublish), s.seats(false)
+	o.Authenticate = s.admits(auth.ScopePublish)
 	return o
 }
 
@@ -115,18 +111,6 @@ func (s *Server) admits(scope string) func(context.Context, string) (native.Iden
 			return native.Identity{}, &scopeError{scope}
 		}
 		return *identity(id), nil
-	}
-}
-
-// seats notes whose a conversation is, so that it can be ended.
-func (s *Server) seats(stream bool) func(native.Identity, func(error)) func() {
-	return func(known native.Identity, end func(error)) (leave func()) {
-		who, _ := known.Proof.(auth.Identity)
-		rise := s.sessions.sit(who, stream, end)
-		if s.revoked(who) {
-			end(transports.Revoked)
-		}
-		return rise
 	}
 }
 

@@ -137,7 +137,7 @@ func newFoldingWorld(t *testing.T, fold time.Duration, change func(*Options)) *w
 	o := Options{
 		View: w.view, Marks: w.marks, Auth: &auth.Gate{Verifier: verifier, AllowQuery: true}, Directory: dir,
 		Alarms: alarm.New(alarm.Options{Log: w.log, View: w.view, Router: dir, Epoch: epoch, Unassigned: unassigned, Fold: fold}),
-		Logger: slog.New(slog.NewTextHandler(w.logged, nil)), DrainSpread: -1,
+		Logger: slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})), DrainSpread: -1,
 	}
 	w.witness(&o)
 	if change != nil {

@@ -67,10 +67,10 @@ func (r rejection) Unwrap() error { return r.error }
 func (c *Conversation) turnAway(status int) {
 	switch {
 	case status == http.StatusForbidden:
-		c.cancel(closing{CodeForbidden, "forbidden"})
+		c.End(closing{CodeForbidden, "forbidden"})
 	case status >= 500:
-		c.cancel(transports.Unavailable) // not its fault: it comes back
+		c.End(transports.Unavailable) // not its fault: it comes back
 	default:
-		c.cancel(closing{CodeUnauthenticated, "not authenticated"})
+		c.End(closing{CodeUnauthenticated, "not authenticated"})
 	}
 }

@@ -264,38 +264,33 @@ func TestExpiryBeforeTheStart(t *testing.T) {
 	}
 }
 
-func TestJoinAndLeave(t *testing.T) {
+func TestTheHostHearsOfEachTokenAndMayEndIt(t *testing.T) {
+	w := newWorld(t, settings{})
 	var mu sync.Mutex
 	var events []string
-	var end func(error)
-	note := func(s string) {
+	var talk *native.Conversation
+	w.known = func(c *native.Conversation, id native.Identity) {
 		mu.Lock()
 		defer mu.Unlock()
-		events = append(events, s)
-	}
-	w := newWorld(t, settings{options: native.Options{Join: func(id native.Identity, e func(error)) func() {
-		name := id.Proof.(auth.Identity).User + "/" + strings.Join(id.Groups, " ")
-		note("join " + name)
-		end = e
+		events = append(events, id.Proof.(auth.Identity).User+"/"+strings.Join(id.Groups, " "))
+		talk = c
 		if id.User == "bob" {
-			e(transports.Revoked)
+			c.End(transports.Revoked)
 		}
-		return func() { note("leave " + name) }
-	}}})
+	}
 	c := w.enter("ada", "")
 	c.want("hello")
 	c.say(`{"op":"auth","ref":"r","token":"` + w.token(auth.Issue{User: "ada", Groups: []string{"g"}}) + `"}`)
 	c.answer("r")
-	end(transports.Superseded)
+	mu.Lock()
+	talk.End(transports.Superseded)
+	if want := []string{"ada/", "ada/g"}; !slices.Equal(events, want) {
+		t.Errorf("%v, want %v", events, want)
+	}
+	mu.Unlock()
 	c.wantBye("superseded", 4409)
 	if err := wait(t, "the end", w.ended); !errors.Is(err, transports.Superseded) {
 		t.Errorf("it ended with %v", err)
 	}
-	want := []string{"join ada/", "leave ada/", "join ada/g", "leave ada/g"}
-	mu.Lock()
-	if !slices.Equal(events, want) {
-		t.Errorf("%v, want %v", events, want)
-	}
-	mu.Unlock()
 	w.enter("bob", "").wantBye("revoked", 4401)
 }

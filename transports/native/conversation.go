@@ -16,120 +16,137 @@ import (
 type Conversation struct {
 	o      *Options
 	conn   Conn
-	ended  func(error)
-	ctx    context.Context
+	host   Host
+	ctx    context.Context // of commands
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when nothing is delivered any more
 	why    error         // of the end; to be read after done
 
 	// Of Begin, Receive and Gone.
-	begun    bool        // the delivery is there, or there will be none
-	waiting  *time.Timer // until then
-	leave    func()
-	mistakes int // in a row
+	begun    bool // the delivery is there, or there will be none
+	mistakes int  // in a row
 
-	mu     sync.Mutex // guards what follows; Receive alone writes id
-	id     *Identity  // nil until known
-	expiry *time.Timer
+	mu     sync.Mutex         // guards what follows; Receive alone writes id
+	id     *Identity          // nil until known
+	late   time.Time          // when the client must have begun; zero when it has
+	timer  *time.Timer        // of that, or of the token's end
 	stream *transports.Stream // nil until the delivery begins
 }
 
 // Begin begins a conversation over the connection. id is who the handshake said,
-// or nil: then the first message says it. ended, unless nil, is called once, at
-// the end of Gone, with why it is over: a transports.Reason where the server ended
-// it, context.Canceled where the client was gone. Options are shared by many.
-func Begin(ctx context.Context, conn Conn, id *Identity, ended func(error), o *Options) *Conversation {
-	c := &Conversation{o: o, conn: conn, ended: ended, done: make(chan struct{})}
-	c.ctx, c.cancel = context.WithCancelCause(ctx)
-	// The timer's goroutine only cancels. So does that of the token's end.
-	c.waiting = time.AfterFunc(o.authTimeout(), func() { c.cancel(closing{CodeNoAuth, "no auth in time"}) })
+// or nil: then the first message says it. Options are shared by many.
+func Begin(conn Conn, id *Identity, host Host, o *Options) *Conversation {
+	c := &Conversation{o: o, conn: conn, host: host, done: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.late = time.Now().Add(o.authTimeout())
+	// The timer's goroutine does not wait.
+	c.timer = time.AfterFunc(o.authTimeout(), c.elapse)
 	if id != nil {
 		c.admit(*id)
 		if o.PublishOnly {
 			c.listen()
 		}
 	}
-	// The context package runs this once; it does not wait.
-	context.AfterFunc(c.ctx, c.over)
 	return c
+}
+
+// End ends the conversation with a cause: a transports.Reason is told to the
+// client. Only the first call counts. It does not wait, and may be called by many
+// goroutines at any time.
+func (c *Conversation) End(cause error) {
+	c.mu.Lock()
+	if c.ctx.Err() != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.cancel(cause)
+	stream := c.stream
+	c.mu.Unlock()
+	if stream != nil {
+		stream.End(context.Cause(c.ctx))
+		return
+	}
+	c.end(&encoder{conn: c.conn}, context.Cause(c.ctx))
 }
 
 // Gone ends the conversation when its connection is over.
 func (c *Conversation) Gone() {
-	c.cancel(nil)
+	c.End(context.Canceled)
 	<-c.done
-	c.waiting.Stop()
 	c.mu.Lock()
-	if c.expiry != nil {
-		c.expiry.Stop()
-	}
+	c.timer.Stop()
 	c.mu.Unlock()
-	if c.leave != nil {
-		c.leave()
-	}
-	if c.ended != nil {
-		c.ended(c.why)
-	}
+	c.host.Ended(c.why)
 }
 
 // admit makes the client the one that its token says.
 func (c *Conversation) admit(id Identity) {
-	if c.leave != nil {
-		c.leave()
-		c.leave = nil
-	}
 	c.mu.Lock()
 	regroup := c.stream != nil && !slices.Equal(id.Groups, c.id.Groups)
 	c.id = &id
-	switch left := time.Until(id.Expires); {
-	case id.Expires.IsZero():
-		if c.expiry != nil {
-			c.expiry.Stop()
-		}
-	case c.expiry == nil:
-		c.expiry = time.AfterFunc(left, c.expire)
-	default:
-		c.expiry.Reset(left)
-	}
+	c.wind()
 	if regroup {
 		c.stream.End(errRegroup)
 	}
 	c.mu.Unlock()
-	if c.o.Join != nil {
-		c.leave = c.o.Join(id, c.cancel)
-	}
+	c.host.Known(c, id)
 }
 
-// expire is the expiry timer's; a new token may have come since it fired.
-func (c *Conversation) expire() {
+// wind sets the timer to what comes first; under the lock.
+func (c *Conversation) wind() {
+	next := c.late
+	if c.id != nil && !c.id.Expires.IsZero() && (next.IsZero() || c.id.Expires.Before(next)) {
+		next = c.id.Expires
+	}
+	if next.IsZero() {
+		c.timer.Stop()
+		return
+	}
+	c.timer.Reset(time.Until(next))
+}
+
+// elapse is the timer's; a new token, or the beginning, may have come since it
+// fired.
+func (c *Conversation) elapse() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.id.Expires.IsZero() || c.ctx.Err() != nil {
-		return
+	now := time.Now()
+	var cause error
+	switch {
+	case c.id != nil && !c.id.Expires.IsZero() && !now.Before(c.id.Expires):
+		cause = transports.Expired
+	case !c.late.IsZero() && !now.Before(c.late):
+		cause = closing{CodeNoAuth, "no auth in time"}
+	case c.ctx.Err() == nil:
+		c.wind()
 	}
-	if left := time.Until(c.id.Expires); left > 0 {
-		c.expiry.Reset(left)
-		return
+	c.mu.Unlock()
+	if cause != nil {
+		c.End(cause)
 	}
-	c.cancel(transports.Expired)
 }
 
 // start begins the delivery, unless the conversation is over.
 func (c *Conversation) start(from inbox.Start) {
-	c.waiting.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx.Err() != nil {
-		return // over has been called, or will be
+		return // it has been ended
 	}
-	c.begun = true
+	c.listening()
 	c.deliver(&encoder{conn: c.conn}, from)
 }
 
 // listen begins a conversation that delivers nothing.
 func (c *Conversation) listen() {
-	c.waiting.Stop()
-	c.begun = true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.listening()
+}
+
+// listening notes that the client has begun; under the lock.
+func (c *Conversation) listening() {
+	c.begun, c.late = true, time.Time{}
+	c.wind()
 }
 
 // errRegroup: the groups have changed, so the delivery begins anew where it was.
@@ -144,10 +161,8 @@ func (c *Conversation) deliver(e *encoder, from inbox.Start) {
 	}
 	s.Expires = time.Time{} // which a new token moves: the timer knows
 	s.Delivered = c.o.Delivered
-	done := func() {}
-	if c.o.Deliver != nil {
-		s.Reached, done = c.o.Deliver(*c.id)
-	}
+	var done func()
+	s.Reached, done = c.host.Delivers()
 	c.stream = c.o.Pump.Stream(s, e, func(err error) {
 		done()
 		c.delivered(e, from, err)
@@ -173,17 +188,4 @@ func (c *Conversation) delivered(e *encoder, from inbox.Start, err error) {
 	}
 	c.cancel(err) // a command under way, too
 	c.end(e, err)
-}
-
-// over ends the conversation when its context has ended: its delivery does, if
-// there is one.
-func (c *Conversation) over() {
-	c.mu.Lock()
-	stream := c.stream
-	c.mu.Unlock()
-	if stream != nil {
-		stream.End(context.Cause(c.ctx))
-		return
-	}
-	c.end(&encoder{conn: c.conn}, context.Cause(c.ctx))
 }

@@ -67,6 +67,20 @@ type Commands interface {
 	Publish(ctx context.Context, c transports.Client, events []byte) ([]byte, error)
 }
 
+// A Host hears of one conversation's course, one call after the other.
+type Host interface {
+	// Known hears who the client is, and again with each new token of his; the
+	// conversation may be ended at any time from then on, and by anyone.
+	Known(c *Conversation, id Identity)
+	// Delivers hears that the delivery begins, also when it begins anew for other
+	// groups. reached is as in transports.Session, and may be nil; done is called
+	// once, when the delivery is over.
+	Delivers() (reached func(inbox.Reach), done func())
+	// Ended is called once, at the end of Gone, with why: a transports.Reason where
+	// the server ended it, context.Canceled where the client was gone.
+	Ended(why error)
+}
+
 // Options are what conversations are made of. The first five are required; zero
 // values of the others are the defaults given here.
 type Options struct {
@@ -91,15 +105,6 @@ type Options struct {
 	CommandTimeout time.Duration
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
-	// Join, unless nil, hears who a client is once that is known, and how to end
-	// the conversation with a cause; end may be called at any time and by anyone.
-	// leave is called once, when it is over or before the next Join, which a new
-	// token brings. For revocations and limits of connections.
-	Join func(id Identity, end func(cause error)) (leave func())
-	// Deliver, unless nil, hears that a client's delivery begins, also when it
-	// begins anew for other groups. reached is as in transports.Session; done is
-	// called once, when the delivery is over.
-	Deliver func(id Identity) (reached func(inbox.Reach), done func())
 }
 
 func (o *Options) authTimeout() time.Duration { return orTenSeconds(o.AuthTimeout) }

@@ -91,7 +91,7 @@ func (c *Conversation) Receive(text []byte) {
 	var bad closing
 	switch {
 	case errors.As(err, &bad):
-		c.cancel(bad)
+		c.End(bad)
 	case errors.As(err, new(rejection)):
 		c.turnAway(c.refuse(h.Ref, err))
 	case err != nil:
@@ -126,7 +126,7 @@ func (h *head) takeRef() bool {
 // mistake counts what no working client sends.
 func (c *Conversation) mistake() {
 	if c.mistakes++; c.mistakes >= maxMistakes {
-		c.cancel(closing{CodeSlowDown, "too many mistakes"})
+		c.End(closing{CodeSlowDown, "too many mistakes"})
 	}
 }
 

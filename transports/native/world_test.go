@@ -38,8 +38,9 @@ type world struct {
 	o      native.Options
 	ended  chan error
 
-	mu      sync.Mutex
-	cancels []context.CancelCauseFunc // of the conversations' contexts
+	mu    sync.Mutex
+	talks []*native.Conversation
+	known func(*native.Conversation, native.Identity) // hears of it, unless nil
 }
 
 // The zero settings are the defaults.
@@ -102,12 +103,12 @@ func (w *world) door(carrier *ws.Carrier) http.HandlerFunc {
 			}
 			id = &known
 		}
-		ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
-		w.mu.Lock()
-		w.cancels = append(w.cancels, cancel)
-		w.mu.Unlock()
 		err := carrier.Serve(rw, r, func(conn *ws.Conn) ws.Conversation {
-			return native.Begin(ctx, conn, id, func(err error) { cancel(nil); w.ended <- err }, &w.o)
+			talk := native.Begin(conn, id, host{w}, &w.o)
+			w.mu.Lock()
+			w.talks = append(w.talks, talk)
+			w.mu.Unlock()
+			return talk
 		})
 		if err != nil {
 			http.Error(rw, err.Error(), http.StatusBadRequest)
@@ -119,10 +120,23 @@ func (w *world) door(carrier *ws.Carrier) http.HandlerFunc {
 func (w *world) end(cause error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, cancel := range w.cancels {
-		cancel(cause)
+	for _, talk := range w.talks {
+		talk.End(cause)
 	}
 }
+
+// A host notes how conversations end.
+type host struct{ w *world }
+
+func (h host) Known(c *native.Conversation, id native.Identity) {
+	if h.w.known != nil {
+		h.w.known(c, id)
+	}
+}
+
+func (h host) Delivers() (reached func(inbox.Reach), done func()) { return nil, func() {} }
+
+func (h host) Ended(why error) { h.w.ended <- why }
 
 func (w *world) must(err error) {
 	w.t.Helper()

@@ -331,6 +331,7 @@ const closeTimeout = 10 * time.Second
 
 // run serves until the context ends, and then drains.
 func (n *node) run(ctx context.Context) error {
+	n.background.Go(func() { trim(n.running) }) // ends with running
 	served := make(chan error, 1)
 	// Ends with Shutdown, or when a listener fails.
 	go func() { served <- n.server.Serve(n.public, n.ops) }()

@@ -88,7 +88,7 @@ type Carrier struct {
 // silent most of the time. Text is written from where it is, by the Conn; melody
 // writes control frames only.
 const (
-	readBuffer  = 512
+	readBuffer  = 256
 	writeBuffer = 256
 	// messageBuffer holds the close; melody drops what does not fit.
 	messageBuffer = 1
@@ -128,11 +128,11 @@ func (c *Carrier) Serve(w http.ResponseWriter, r *http.Request, begin func(*Conn
 		return &HandshakeError{Status: http.StatusServiceUnavailable, Reason: "the node is going down"}
 	}
 	conn := &Conn{o: &c.o, begin: begin, opened: make(chan error, 1)}
-	opened, u, keys := conn.opened, &upgrade{w, conn}, map[string]any{connKey: conn}
+	opened, u := conn.opened, &upgrade{w, conn}
 	// Reads until the client is gone, Close was called or the client was silent
 	// for too long, and ends after the conversation's Gone. An idle connection
 	// waits deep down in the call: little else is on the stack, so it can shrink.
-	go func() { conn.finish(c.m.HandleRequestWithKeys(u, r, keys)) }()
+	go func() { conn.finish(c.m.HandleRequest(u, r)) }()
 	return <-opened
 }
 
@@ -148,11 +148,9 @@ func (c *Carrier) Close() {
 	}
 }
 
-// connKey is where melody's session keeps its Conn.
-const connKey = "conn"
-
-// connOf reads a map that nobody writes after the handshake.
-func connOf(s *melody.Session) *Conn { return s.Keys[connKey].(*Conn) }
+// connOf finds the Conn of a session: it is below, as the connection that the
+// handshake gave to melody.
+func connOf(s *melody.Session) *Conn { return s.WebsocketConnection().NetConn().(*socket).owner }
 
 // connected is called by melody before it begins to write.
 func connected(s *melody.Session) {

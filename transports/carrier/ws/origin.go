@@ -43,7 +43,7 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	u.conn.socket = newSocket(raw, u.conn.o)
+	u.conn.socket = newSocket(raw, u.conn)
 	return u.conn.socket, rw, nil
 }
 

@@ -26,19 +26,19 @@ const (
 // takes the close frame from it.
 type socket struct {
 	net.Conn
-	wire   *transports.Wire
-	linger time.Duration
+	owner *Conn
+	wire  *transports.Wire
 
 	mu    sync.Mutex
 	ended bool
 	err   error // why writing failed, or what cut the connection
 }
 
-func newSocket(raw net.Conn, o *Options) *socket {
+func newSocket(raw net.Conn, owner *Conn) *socket {
 	if t := tcpOf(raw); t != nil {
 		_ = t.SetWriteBuffer(sendBuffer)
 	}
-	return &socket{Conn: raw, wire: transports.NewWire(raw, o.WriteTimeout), linger: o.Linger}
+	return &socket{Conn: raw, owner: owner, wire: transports.NewWire(raw, owner.o.WriteTimeout)}
 }
 
 // The upgrader's library itself closes after a message that is too long, with
@@ -96,7 +96,7 @@ func (s *socket) Close() error {
 	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-	return s.Conn.SetReadDeadline(time.Now().Add(s.linger))
+	return s.Conn.SetReadDeadline(time.Now().Add(s.owner.o.Linger))
 }
 
 // SetReadDeadline implements net.Conn. The linger's end is the last one.
