@@ -27,6 +27,7 @@ type Held struct {
 func (p *Pump) Hold(s Session, a Ask, empty Page, answered func(Page, error)) *Held {
 	h := &Held{s: s, limit: a.Limit, bytes: p.l.PageBytes, page: empty, answered: answered}
 	h.p, h.t = p, h
+	s.Reader.OnRing(h.wake)
 	h.until = p.now() + a.Wait
 	if !s.Expires.IsZero() {
 		h.expires = max(p.now()+time.Until(s.Expires), 1)
@@ -35,10 +36,7 @@ func (p *Pump) Hold(s Session, a Ask, empty Page, answered func(Page, error)) *H
 }
 
 // Start begins to wait. It is called once, and does not wait itself.
-func (h *Held) Start() {
-	h.s.Reader.OnRing(h.wake)
-	h.wake()
-}
+func (h *Held) Start() { h.wake() }
 
 // step implements turner.
 func (h *Held) step(wait bool) bool {
@@ -87,6 +85,9 @@ func (h *Held) step(wait bool) bool {
 	}
 	return true
 }
+
+// fail implements turner.
+func (h *Held) fail(err error) { h.answer(Page{}, err) }
 
 func (h *Held) answer(p Page, err error) {
 	if h.over.Swap(true) {

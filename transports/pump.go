@@ -2,7 +2,10 @@ package transports
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +20,9 @@ import (
 // So under load nothing is queued but the streams themselves: the longer the
 // line, the more each finds when it comes to its turn.
 type Pump struct {
+	// Logger hears of panics; nil is silent. It is set before Run.
+	Logger *slog.Logger
+
 	l     Limits
 	wheel wheel
 
@@ -132,8 +138,12 @@ type unit struct {
 
 // A turner does what a unit does at its turn: step tells what is new, and returns
 // true when there is no more. It returns false where it would have to wait
-// although it must not, and goes on from there when it is called again.
-type turner interface{ step(wait bool) bool }
+// although it must not, and goes on from there when it is called again. fail ends
+// the unit after a panic, without another word to the client.
+type turner interface {
+	step(wait bool) bool
+	fail(err error)
+}
 
 type causeOfEnd struct{ error }
 
@@ -192,15 +202,34 @@ func (u *unit) wake() {
 // turn lets the unit tell what is new.
 func (u *unit) turn() {
 	u.at.Store(atTurn)
-	if !u.t.step(false) {
+	if !u.step(false) {
 		// Ends when the client has taken what it gets, or has had its time.
 		go func() {
-			u.t.step(true)
+			u.step(true)
 			u.rest()
 		}()
 		return
 	}
 	u.rest()
+}
+
+// errPanic ends a unit whose turn panicked, instead of the end of all.
+var errPanic = errors.New("a stream panicked")
+
+// step is the turner's, which may panic.
+func (u *unit) step(wait bool) (done bool) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		if u.p.Logger != nil {
+			u.p.Logger.Error("a stream panicked", "reason", r, "stack", string(debug.Stack()))
+		}
+		done = true
+		u.t.fail(errPanic)
+	}()
+	return u.t.step(wait)
 }
 
 // rest ends a turn.

@@ -95,6 +95,7 @@ type rest struct {
 func (p *Pump) Stream(s Session, e Encoder, ended func(error)) *Stream {
 	st := &Stream{s: s, e: e, ended: ended, quiet: around(p.l.Ping, 0.1)}
 	st.p, st.t = p, st
+	s.Reader.OnRing(st.wake)
 	if p.l.Rotate > 0 {
 		st.rotates = p.now() + around(p.l.Rotate, 0.2)
 	}
@@ -105,10 +106,7 @@ func (p *Pump) Stream(s Session, e Encoder, ended func(error)) *Stream {
 }
 
 // Start begins to serve. It is called once, and does not wait.
-func (st *Stream) Start() {
-	st.s.Reader.OnRing(st.wake)
-	st.wake()
-}
+func (st *Stream) Start() { st.wake() }
 
 // Serve is Stream for a caller that waits for the end. The end of the context
 // ends the stream with the context's cause.
@@ -315,6 +313,9 @@ func (st *Stream) bye(err error) {
 	st.e.Bye(reason, time.Duration(rand.Float64()*float64(st.p.l.Retry)))
 	st.flush(0)
 }
+
+// fail implements turner.
+func (st *Stream) fail(err error) { st.finish(err) }
 
 // finish is the end.
 func (st *Stream) finish(err error) {

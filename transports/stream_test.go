@@ -187,3 +187,53 @@ var errBroken = errors.New("broken")
 func (failing) At(context.Context, uint64) (inbox.Message, error) {
 	return inbox.Message{}, errBroken
 }
+
+// Whoever has a stream may end it before it has been started.
+func TestAStreamThatWasEndedNeverStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		pump := transports.NewPump(transports.Limits{})
+		ctx, cancel := context.WithCancel(t.Context())
+		go pump.Run(ctx) // ends with cancel
+		var r recorder
+		ended := make(chan error, 1)
+		st := pump.Stream(w.session(t, ""), &r, func(err error) { ended <- err })
+		st.End(transports.Revoked)
+		synctest.Wait()
+		st.Start()
+		synctest.Wait()
+		wantErr(t, <-ended, transports.Revoked)
+		r.wantSaid(t)
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// A panic ends one stream and nobody else's.
+func TestAPanicEndsOneStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		pump := transports.NewPump(transports.Limits{Ping: time.Second})
+		ctx, cancel := context.WithCancel(t.Context())
+		go pump.Run(ctx) // ends with cancel
+		ended := make(chan error, 2)
+		bad, good := &recorder{}, &recorder{}
+		pump.Stream(w.session(t, ""), panicking{bad}, func(err error) { ended <- err }).Start()
+		other := pump.Stream(w.session(t, ""), good, func(err error) { ended <- err })
+		other.Start()
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), "panicked") {
+			t.Errorf("it ended with %v", err)
+		}
+		w.raise("d1", "one")
+		synctest.Wait()
+		good.wantSaid(t, "hello", "one", "counts")
+		other.End(transports.Drain)
+		wantErr(t, <-ended, transports.Drain)
+		cancel()
+		synctest.Wait()
+	})
+}
+
+type panicking struct{ *recorder }
+
+func (panicking) Hello(transports.Hello) { panic("on purpose") }

@@ -65,6 +65,7 @@ func New(o Options) (*Server, error) {
 	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
 	s.ws, s.html = s.o.Metrics.Transport("websocket"), s.o.Metrics.Transport("page")
 	s.pump = transports.NewPump(s.o.Limits)
+	s.pump.Logger = s.o.Logger
 	var pumping context.Context
 	pumping, s.stopPump = context.WithCancel(context.Background())
 	go s.pump.Run(pumping) // ends with Shutdown
