@@ -59,6 +59,9 @@ const queueConsumer = "workers"
 // fetchWait is how long one request for a job stands.
 const fetchWait = 5 * time.Second
 
+// requestLinger is how long the engine may believe in a request that was given up.
+const requestLinger = 200 * time.Millisecond
+
 // Queue opens the queue of that name, and makes it when there is none.
 func (l *Log) Queue(ctx context.Context, c QueueConfig) (*Queue, error) {
 	if len(c.Backoff) == 0 {
@@ -110,14 +113,16 @@ func (q *Queue) Put(ctx context.Context, id string, data []byte) error {
 // ends, whose error it returns, or the log is closed. do that returns nil has
 // done the job; an error that wraps ErrDrop gives it up; after any other error
 // it is done again after the pause. What do returns once the context has ended
-// does not wait: the next runner begins the job at once.
+// does not wait: the next runner begins the job.
 func (q *Queue) Run(ctx context.Context, do func(ctx context.Context, job Job) error) error {
 	var workers sync.WaitGroup
+	var left leftovers
 	for range q.conf.Workers {
 		// Ends with the context, or with the log.
-		workers.Go(func() { q.work(ctx, do) })
+		workers.Go(func() { q.work(ctx, do, &left) })
 	}
 	workers.Wait()
+	q.giveBack(left.jobs)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -125,12 +130,12 @@ func (q *Queue) Run(ctx context.Context, do func(ctx context.Context, job Job) e
 }
 
 // work does one job after the other. The engine being away is waited for.
-func (q *Queue) work(ctx context.Context, do func(context.Context, Job) error) {
+func (q *Queue) work(ctx context.Context, do func(context.Context, Job) error, left *leftovers) {
 	for ctx.Err() == nil {
 		m, err := q.next(ctx)
 		switch {
 		case m != nil:
-			q.attempt(ctx, m, do)
+			q.attempt(ctx, m, do, left)
 			continue
 		case err != nil && ctx.Err() == nil:
 			q.log.opts.Logger.Warn("ask for a job: ask again", "queue", q.conf.Name, "error", err)
@@ -175,7 +180,7 @@ func (q *Queue) next(ctx context.Context) (jetstream.Msg, error) {
 
 // attempt does one job and says how it went. What cannot be said is begun again
 // after AckWait.
-func (q *Queue) attempt(ctx context.Context, m jetstream.Msg, do func(context.Context, Job) error) {
+func (q *Queue) attempt(ctx context.Context, m jetstream.Msg, do func(context.Context, Job) error, left *leftovers) {
 	meta, err := m.Metadata()
 	if err != nil {
 		q.log.opts.Logger.Error("read a job", "queue", q.conf.Name, "error", err)
@@ -191,7 +196,7 @@ func (q *Queue) attempt(ctx context.Context, m jetstream.Msg, do func(context.Co
 	case errors.Is(failed, ErrDrop):
 		err = m.TermWithReason(failed.Error())
 	case ctx.Err() != nil:
-		err = m.Nak()
+		left.add(m)
 	default:
 		pause := q.conf.Backoff[min(job.Attempt, len(q.conf.Backoff))-1]
 		// What failed together is not tried again together.
@@ -200,6 +205,27 @@ func (q *Queue) attempt(ctx context.Context, m jetstream.Msg, do func(context.Co
 	if err != nil {
 		q.log.opts.Logger.Warn("say how a job went: it will be done again", "queue", q.conf.Name,
 			"error", fmt.Errorf("attempt %d: %w", job.Attempt, err))
+	}
+}
+
+// leftovers are the jobs that a runner has not done when it ends.
+type leftovers struct {
+	mu   sync.Mutex
+	jobs []jetstream.Msg
+}
+
+func (l *leftovers) add(m jetstream.Msg) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.jobs = append(l.jobs, m)
+}
+
+// giveBack lets the next runner begin these jobs. It is called when no worker asks
+// for jobs any more, and leaves the engine a moment to hear of that: it would give
+// them to the request of one that is gone, from which they come back after AckWait.
+func (q *Queue) giveBack(jobs []jetstream.Msg) {
+	for _, m := range jobs {
+		_ = m.NakWithDelay(requestLinger) // else they are begun again after AckWait
 	}
 }
 

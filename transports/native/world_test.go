@@ -38,6 +38,8 @@ type world struct {
 	o      native.Options
 	ended  chan error
 
+	opening sync.WaitGroup // handshakes whose conversation is not there yet
+
 	mu    sync.Mutex
 	talks []*native.Conversation
 	known func(*native.Conversation, native.Identity) // hears of it, unless nil
@@ -103,7 +105,11 @@ func (w *world) door(carrier *ws.Carrier) http.HandlerFunc {
 			}
 			id = &known
 		}
+		w.opening.Add(1)
+		opened := sync.OnceFunc(w.opening.Done)
+		defer opened()
 		err := carrier.Serve(rw, r, func(conn *ws.Conn) ws.Conversation {
+			defer opened()
 			talk := native.Begin(conn, id, host{w}, &w.o)
 			w.mu.Lock()
 			w.talks = append(w.talks, talk)
@@ -118,6 +124,7 @@ func (w *world) door(carrier *ws.Carrier) http.HandlerFunc {
 
 // end ends all conversations with a cause.
 func (w *world) end(cause error) {
+	w.opening.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, talk := range w.talks {
