@@ -34,8 +34,8 @@ const (
 	// Clear forces the condition to be over; the note, which must be given, says
 	// why. An alarm that is over stays as it is.
 	Clear Op = "clear"
-	// Shelve sets the alarm aside until a time, when it comes back by itself;
-	// Unshelve brings it back at once.
+	// Shelve sets the alarm aside until a time, when it comes back by itself; the
+	// same time once more changes nothing. Unshelve brings it back at once.
 	Shelve   Op = "shelve"
 	Unshelve Op = "unshelve"
 	// Comment adds the note to the alarm's history.
@@ -178,7 +178,7 @@ func (c *change) apply(do *Command) (changed bool) {
 		}
 	case Shelve:
 		c.typ, c.status = TypeShelved, StatusShelved
-		changed = true
+		changed = a.ShelvedUntil == nil || !a.ShelvedUntil.Equal(do.Until) || a.ShelvedBy != do.User
 		a.ShelvedUntil, a.ShelvedBy = &do.Until, do.User
 	case Unshelve:
 		c.typ, c.status = TypeUpdated, StatusUnshelved

@@ -109,6 +109,10 @@ func TestRule8AShelfEndsByItself(t *testing.T) {
 		f.at(20)
 		id = f.one(raise("major")).ID // a new occurrence stays on the shelf
 		f.at(3599)
+		rev := f.get(id).Rev
+		if a := f.do(alarm.Command{Op: alarm.Shelve, ID: id, User: "ann", Until: until}); a.Rev != rev {
+			t.Errorf("shelved once more until then: revision %d after %d", a.Rev, rev)
+		}
 		if a := f.get(id); a.ShelvedUntil == nil || !a.ShelvedUntil.Equal(until) {
 			t.Errorf("too early: %+v", a)
 		}
