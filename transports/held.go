@@ -35,9 +35,6 @@ func (p *Pump) Hold(s Session, a Ask, empty Page, answered func(Page, error)) *H
 	return h
 }
 
-// Start begins to wait. It is called once, and does not wait itself.
-func (h *Held) Start() { h.wake() }
-
 // step implements turner.
 func (h *Held) step(wait bool) bool {
 	if h.over.Load() {

@@ -147,9 +147,15 @@ type turner interface {
 
 type causeOfEnd struct{ error }
 
-// End ends the unit, started or not, with a cause: a Reason is told to the client.
-// Only the first call counts, and none after the end. It does not wait. Many
-// goroutines may call it.
+// Start begins to serve. It is called once, and does not wait.
+func (u *unit) Start() {
+	u.at.Store(inLine)
+	u.p.enqueue(u)
+}
+
+// End ends the unit with a cause, when it is started at the earliest: a Reason is
+// told to the client. Only the first call counts, and none after the end. It does
+// not wait. Many goroutines may call it.
 func (u *unit) End(cause error) {
 	if u.cause.CompareAndSwap(nil, causeOfEnd{cause}) {
 		u.wake()
@@ -174,17 +180,18 @@ func (u *unit) park(deadline time.Duration) {
 
 // Where a unit stands in the pump.
 const (
-	atRest  int32 = iota
-	inLine        // waits for its turn
-	atTurn        // a goroutine serves it
-	rungFor       // the same, and something may have come since
+	unstarted int32 = iota
+	atRest
+	inLine  // waits for its turn
+	atTurn  // a goroutine serves it
+	rungFor // the same, and something may have come since
 )
 
-// wake puts the unit in line, unless it stands there.
+// wake puts the unit in line, unless it stands there or has not been started.
 func (u *unit) wake() {
 	for {
 		switch at := u.at.Load(); at {
-		case inLine, rungFor:
+		case unstarted, inLine, rungFor:
 			return
 		case atRest:
 			if u.at.CompareAndSwap(atRest, inLine) {

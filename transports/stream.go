@@ -105,9 +105,6 @@ func (p *Pump) Stream(s Session, e Encoder, ended func(error)) *Stream {
 	return st
 }
 
-// Start begins to serve. It is called once, and does not wait.
-func (st *Stream) Start() { st.wake() }
-
 // Serve is Stream for a caller that waits for the end. The end of the context
 // ends the stream with the context's cause.
 func (p *Pump) Serve(ctx context.Context, s Session, e Encoder) error {

@@ -188,7 +188,8 @@ func (failing) At(context.Context, uint64) (inbox.Message, error) {
 	return inbox.Message{}, errBroken
 }
 
-// Whoever has a stream may end it before it has been started.
+// Whoever has a stream may end it before it has been started, and hears of the end
+// when it is.
 func TestAStreamThatWasEndedNeverStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -200,6 +201,9 @@ func TestAStreamThatWasEndedNeverStarts(t *testing.T) {
 		st := pump.Stream(w.session(t, ""), &r, func(err error) { ended <- err })
 		st.End(transports.Revoked)
 		synctest.Wait()
+		if len(ended) != 0 {
+			t.Error("it ended before whoever has it was ready to hear so")
+		}
 		st.Start()
 		synctest.Wait()
 		wantErr(t, <-ended, transports.Revoked)
