@@ -203,6 +203,10 @@ func (e *encoder) Settle() error {
 	return nil
 }
 
+// sendBuffer is the kernel's share of what one client has not read yet, in bytes.
+// It would grow to megabytes, for those who read slowest.
+const sendBuffer = 128 << 10
+
 // begin takes the connection, so that a silent stream keeps neither the request
 // nor its goroutine; where it cannot be had, as over HTTP/2, the stream goes
 // through the response.
@@ -217,6 +221,9 @@ func (e *encoder) begin() error {
 		e.w.WriteHeader(http.StatusOK)
 		e.taken(nil)
 		return nil //nolint:nilerr // then it goes this way
+	}
+	if tcp, ok := transports.Unwrap(conn).(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer)
 	}
 	h.Set("Connection", "close")
 	if h.Get("Date") == "" {
