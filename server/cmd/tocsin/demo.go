@@ -75,22 +75,25 @@ func (o *demoOptions) run(cmd *cobra.Command) error {
 	n := &node{conf: conf, logger: logger, metrics: metrics.New()}
 	n.serving = func(address string) {
 		n.background.Go(func() { // ends with running
-			if err := n.play(n.running); err != nil && n.running.Err() == nil {
-				logger.Error("the sample alarms have stopped", "error", err)
+			if err := n.play(n.running, func() error { return welcome(cmd.OutOrStdout(), address, secret) }); err != nil && n.running.Err() == nil {
+				logger.Error("the demonstration has stopped", "error", err)
 			}
 		})
-		if err := welcome(cmd.OutOrStdout(), address, secret); err != nil {
-			logger.Error("print where to look", "error", err)
-		}
 	}
 	return n.serve(cmd.Context())
 }
 
-// play fills the directory, then publishes sample alarms until the context ends.
-func (n *node) play(ctx context.Context) error {
+// play fills the directory, calls ready, and publishes sample alarms until the
+// context ends. Whoever is let in by ready finds his groups: joining them while
+// he reads would be a gap to him.
+func (n *node) play(ctx context.Context, ready func() error) error {
 	fresh := len(n.directory.User("demo")) == 0
 	if _, err := n.directory.Import(ctx, strings.NewReader(samples.Directory())); err != nil {
 		return err
+	}
+	n.view.CatchUp(ctx)
+	if err := ready(); err != nil {
+		return fmt.Errorf("print where to look: %w", err)
 	}
 	source := samples.New(uint64(time.Now().UnixNano()))
 	for i := 0; ; i++ {
