@@ -5,47 +5,49 @@ import (
 	"tocsin/server/inbox"
 	"tocsin/server/metrics"
 	"tocsin/server/presence"
-	"tocsin/transports/native"
+	"tocsin/transports"
 )
 
-// An attendance is what is known of one WebSocket's client from when he comes
-// until he goes, however often his token is renewed. It is a native.Host.
+// An attendance is what is known of one conversation's client from when he comes
+// until he goes, however often his token is renewed. It is a transports.Host.
 type attendance struct {
 	s       *Server
 	counted *metrics.Transport
-	inbox   bool // he has one; publishers' presence is not noted
-	seat    *seat
-	present *presence.Connection // nil until he is known
+	// transport is what the connection is called in the presence; empty for
+	// publishers, whose presence is not noted.
+	transport string
+	seat      *seat
+	present   *presence.Connection // nil until he is known
 }
 
-var _ native.Host = (*attendance)(nil)
+var _ transports.Host = (*attendance)(nil)
 
 // enter counts the conversation in.
-func (a *attendance) enter(c *native.Conversation) {
+func (a *attendance) enter(end func(cause error)) {
 	if a.seat == nil {
-		a.seat = a.s.sessions.enter(a.inbox, c.End)
+		a.seat = a.s.sessions.enter(a.transport != "", end)
 	}
 }
 
-// Known implements native.Host. Publishers take no share of the streams that a
+// Known implements transports.Host. Publishers take no share of the streams that a
 // user may have: many devices may have one token.
-func (a *attendance) Known(c *native.Conversation, id native.Identity) {
-	a.enter(c) // Begin may call this
-	if a.inbox && a.present == nil {
-		a.present = a.s.o.Presence.Connect(id.User, byWebSocket)
+func (a *attendance) Known(d *transports.Dialogue, id transports.Identity) {
+	a.enter(d.End) // Begin may call this
+	if a.transport != "" && a.present == nil {
+		a.present = a.s.o.Presence.Connect(id.User, a.transport)
 	}
 	if who, ok := id.Proof.(*auth.Identity); ok {
 		a.s.sit(a.seat, who)
 	}
 }
 
-// Delivers implements native.Host.
+// Delivers implements transports.Host.
 func (a *attendance) Delivers() (reached func(inbox.Reach), done func()) {
 	session := a.present.Subscribe()
 	return session.Reached, session.End
 }
 
-// Ended implements native.Host.
+// Ended implements transports.Host.
 func (a *attendance) Ended(why error) {
 	if a.present != nil {
 		a.present.Close()

@@ -33,16 +33,18 @@ type Server struct {
 	revolver atomic.Pointer[revolver] // nil until Serve
 	pump     *transports.Pump
 	stopPump context.CancelFunc
-	carrier  *ws.Carrier
-	// conversations is what those that the carrier carries have in common.
+	carriers []*ws.Carrier // of all services
+
+	ws         *service // of readers,
+	publishers *service // and of those without an inbox
+	// What their conversations have in common.
 	conversations *native.Options
 	publishing    *native.Options
-	sse           *metrics.Transport
-	poll          *metrics.Transport
-	ws            *metrics.Transport
-	publishers    *metrics.Transport
-	html          *metrics.Transport
-	origins       transports.Origins
+
+	sse     *metrics.Transport
+	poll    *metrics.Transport
+	html    *metrics.Transport
+	origins transports.Origins
 }
 
 // New returns a Server that listens nowhere yet.
@@ -55,21 +57,20 @@ func New(o Options) (*Server, error) {
 	if s.origins, err = transports.ParseOrigins(s.o.Origins); err != nil {
 		return nil, err
 	}
-	if s.carrier, err = s.newCarrier(); err != nil {
-		return nil, err
-	}
 	s.sessions = newSessions(s.o.Connections)
 	if s.o.Auth.Revocations != nil {
 		s.o.Auth.Revocations.Changed(s.sessions.revoke)
 	}
 	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
-	s.ws, s.html = s.o.Metrics.Transport("websocket"), s.o.Metrics.Transport("page")
+	s.html = s.o.Metrics.Transport("page")
+	if err := s.newSockets(); err != nil {
+		return nil, err
+	}
 	s.pump = transports.NewPump(s.o.Limits)
 	s.pump.Logger = s.o.Logger
 	var pumping context.Context
 	pumping, s.stopPump = context.WithCancel(context.Background())
 	go s.pump.Run(pumping) // ends with Shutdown
-	s.publishers = s.o.Metrics.Transport("publish-websocket")
 	s.conversations, s.publishing = s.newConversations(), s.newPublishing()
 	s.o.Metrics.Gauge("tocsin_view_head", "Sequence up to which readers are served.",
 		func() float64 { return float64(s.o.View.Head()) })
@@ -137,7 +138,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	s.carrier.Close()
+	for _, carrier := range s.carriers {
+		carrier.Close()
+	}
 	_ = s.public.Close()
 	_ = s.private.Close()
 	s.stopPump()

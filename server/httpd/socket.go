@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,51 +21,44 @@ import (
 // subprotocol is the name of the native conversation (docs/protocol.md §6).
 const subprotocol = "tocsin.v1.json"
 
-// newCarrier makes what carries the conversations.
-func (s *Server) newCarrier() (*ws.Carrier, error) {
-	return ws.New(ws.Options{
-		Origins: s.o.Origins, Subprotocols: []string{subprotocol},
-		Ping: s.o.Limits.Ping, Dead: s.o.DeadAfter, WriteTimeout: s.o.Limits.WriteTimeout,
-		Logger: s.o.Logger,
-	})
+// A service is one kind of conversation over WebSocket.
+type service struct {
+	carrier *ws.Carrier
+	counted *metrics.Transport
+	// transport is what its connections are called in the presence; empty for
+	// publishers, whose presence is not noted.
+	transport string
 }
 
-// getSocket is GET /v1/inbox/ws. Who is known by his handshake may start; others
-// say who they are in their first message.
-func (s *Server) getSocket(c echo.Context) error {
-	return s.socket(c, auth.ScopeInbox, s.ws, s.conversations)
-}
-
-// getPublishSocket is GET /v1/publish/ws: the same for publishers without an inbox.
-func (s *Server) getPublishSocket(c echo.Context) error {
-	return s.socket(c, auth.ScopePublish, s.publishers, s.publishing)
-}
-
-// socket begins a conversation with a client whose token has the scope.
-func (s *Server) socket(c echo.Context, scope string, counted *metrics.Transport, o *native.Options) error {
-	note(c).long = true
-	id, err := s.identify(c, scope)
-	known := err == nil
-	if errors.Is(err, auth.ErrMissing) {
-		err = s.loaded()
-	}
-	if err == nil && s.Draining() {
-		err = errDraining
-	}
+// newService makes a service, whose carrier has the node's limits where its
+// options say nothing.
+func (s *Server) newService(transport, counted string, o ws.Options) (*service, error) {
+	o.Origins, o.Logger = s.o.Origins, s.o.Logger
+	o.Ping, o.WriteTimeout = cmp.Or(o.Ping, s.o.Limits.Ping), s.o.Limits.WriteTimeout
+	o.Dead = cmp.Or(o.Dead, s.o.DeadAfter)
+	carrier, err := ws.New(o)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	s.carriers = append(s.carriers, carrier)
+	return &service{carrier: carrier, counted: s.o.Metrics.Transport(counted), transport: transport}, nil
+}
+
+// upgrade answers a handshake of a service with the conversation that begin
+// makes, whose dialogue's End it returns. What is wrong before there is one is
+// the error.
+func (s *Server) upgrade(c echo.Context, sv *service, begin func(*ws.Conn, transports.Host) (ws.Conversation, func(cause error))) error {
+	note(c).long = true
+	if s.Draining() {
+		return errDraining
 	}
 	// The handshake's request ends when this is answered; the conversation goes on
 	// until its connection ends, or the drain ends it.
-	err = s.carrier.Serve(c.Response(), c.Request(), func(conn *ws.Conn) ws.Conversation {
-		counted.Opened()
-		var who *native.Identity
-		if known {
-			who = identity(id)
-		}
-		host := &attendance{s: s, counted: counted, inbox: !o.PublishOnly}
-		talk := native.Begin(conn, who, host, o)
-		host.enter(talk)
+	err := sv.carrier.Serve(c.Response(), c.Request(), func(conn *ws.Conn) ws.Conversation {
+		sv.counted.Opened()
+		host := &attendance{s: s, counted: sv.counted, transport: sv.transport}
+		talk, end := begin(conn, host)
+		host.enter(end)
 		return talk
 	})
 	var refused *ws.HandshakeError
@@ -75,15 +69,66 @@ func (s *Server) socket(c echo.Context, scope string, counted *metrics.Transport
 	return nil
 }
 
-func identity(id auth.Identity) *native.Identity {
-	return &native.Identity{Client: client(id), Publish: id.Has(auth.ScopePublish), Proof: &id}
+// newSockets makes what serves the native conversation, to readers and to
+// publishers.
+func (s *Server) newSockets() (err error) {
+	native := ws.Options{Subprotocols: []string{subprotocol}}
+	if s.ws, err = s.newService(byWebSocket, "websocket", native); err != nil {
+		return err
+	}
+	s.publishers, err = s.newService("", "publish-websocket", native)
+	return err
+}
+
+// getSocket is GET /v1/inbox/ws. Who is known by his handshake may start; others
+// say who they are in their first message.
+func (s *Server) getSocket(c echo.Context) error {
+	return s.converse(c, auth.ScopeInbox, s.ws, s.conversations)
+}
+
+// getPublishSocket is GET /v1/publish/ws: the same for publishers without an inbox.
+func (s *Server) getPublishSocket(c echo.Context) error {
+	return s.converse(c, auth.ScopePublish, s.publishers, s.publishing)
+}
+
+// converse begins a native conversation with a client whose token has the scope.
+func (s *Server) converse(c echo.Context, scope string, sv *service, o *native.Options) error {
+	who, err := s.greeted(c, scope)
+	if err != nil {
+		return err
+	}
+	return s.upgrade(c, sv, func(conn *ws.Conn, host transports.Host) (ws.Conversation, func(error)) {
+		talk := native.Begin(conn, who, host, o)
+		return talk, talk.End
+	})
+}
+
+// greeted is who the handshake says; nil, if it says nothing, for the first
+// message to tell.
+func (s *Server) greeted(c echo.Context, scope string) (*transports.Identity, error) {
+	id, err := s.identify(c, scope)
+	switch {
+	case errors.Is(err, auth.ErrMissing):
+		return nil, s.loaded()
+	case err != nil:
+		return nil, err
+	}
+	return identity(id), nil
+}
+
+func identity(id auth.Identity) *transports.Identity {
+	return &transports.Identity{Client: client(id), Publish: id.Has(auth.ScopePublish), Proof: &id}
+}
+
+// dialogues is what the dialogues of a service have in common.
+func (s *Server) dialogues(sv *service) transports.DialogueOptions {
+	return transports.DialogueOptions{View: s.o.View, Pump: s.pump, AuthTimeout: s.o.AuthTimeout, Delivered: sv.counted.Delivered}
 }
 
 // newConversations is what conversations need of the server.
 func (s *Server) newConversations() *native.Options {
 	return &native.Options{
-		View: s.o.View, Pump: s.pump, Commands: socketCommands{s}, Limits: s.o.Limits,
-		AuthTimeout: s.o.AuthTimeout, Delivered: s.ws.Delivered,
+		DialogueOptions: s.dialogues(s.ws), Commands: socketCommands{s}, Limits: s.o.Limits,
 		Authenticate: s.admits(auth.ScopeInbox),
 		Problem: func(err error) (int, []byte) {
 			p := explain(err)
@@ -101,14 +146,14 @@ func (s *Server) newPublishing() *native.Options {
 }
 
 // admits says who a token speaks for, if it has the scope.
-func (s *Server) admits(scope string) func(context.Context, string) (native.Identity, error) {
-	return func(ctx context.Context, token string) (native.Identity, error) {
+func (s *Server) admits(scope string) func(context.Context, string) (transports.Identity, error) {
+	return func(ctx context.Context, token string) (transports.Identity, error) {
 		id, err := s.o.Auth.Verify(ctx, token)
 		if err != nil {
-			return native.Identity{}, err
+			return transports.Identity{}, err
 		}
 		if !id.Has(scope) {
-			return native.Identity{}, &scopeError{scope}
+			return transports.Identity{}, &scopeError{scope}
 		}
 		return *identity(id), nil
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // taker is a connection whose client takes everything at once.
-type taker struct{ Conn }
+type taker struct{ transports.Conn }
 
 func (taker) Headroom() int            { return 10 }
 func (taker) Try([]byte) (bool, error) { return true, nil }

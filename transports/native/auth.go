@@ -35,24 +35,24 @@ func (c *Conversation) auth(text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := c.bounded()
+	ctx, cancel := c.Bounded()
 	defer cancel()
 	id, err := c.o.Authenticate(ctx, m.Token)
 	switch {
-	case err != nil && !c.begun:
+	case err != nil && !c.Begun():
 		return nil, rejection{err}
 	case err != nil:
 		c.mistake() // the old token is good until its time is over
 		return nil, err
-	case c.begun && id.User != c.id.User:
-		return nil, closing{CodeForbidden, "the token is another user's"}
+	case c.Begun() && id.User != c.Identity().User:
+		return nil, transports.Closing{Code: CodeForbidden, Reason: "the token is another user's"}
 	}
-	c.admit(id)
+	c.Admit(id)
 	switch {
 	case c.o.PublishOnly:
-		c.listen()
-	case !c.begun:
-		c.start(from)
+		c.Listen()
+	case !c.Begun():
+		c.Start(from)
 	}
 	return nil, nil
 }
@@ -67,10 +67,10 @@ func (r rejection) Unwrap() error { return r.error }
 func (c *Conversation) turnAway(status int) {
 	switch {
 	case status == http.StatusForbidden:
-		c.End(closing{CodeForbidden, "forbidden"})
+		c.End(transports.Closing{Code: CodeForbidden, Reason: "forbidden"})
 	case status >= 500:
 		c.End(transports.Unavailable) // not its fault: it comes back
 	default:
-		c.End(closing{CodeUnauthenticated, "not authenticated"})
+		c.End(transports.Closing{Code: CodeUnauthenticated, Reason: "not authenticated"})
 	}
 }

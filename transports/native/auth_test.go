@@ -109,8 +109,8 @@ func TestWhoIsNotLetIn(t *testing.T) {
 
 func TestKeysUnavailable(t *testing.T) {
 	w := newWorld(t, settings{options: native.Options{
-		Authenticate: func(context.Context, string) (native.Identity, error) {
-			return native.Identity{}, fmt.Errorf("verify: %w", auth.ErrUnavailable)
+		Authenticate: func(context.Context, string) (transports.Identity, error) {
+			return transports.Identity{}, fmt.Errorf("verify: %w", auth.ErrUnavailable)
 		}}})
 	c := w.dial("")
 	c.say(`{"op":"auth","token":"x"}`)
@@ -121,7 +121,7 @@ func TestKeysUnavailable(t *testing.T) {
 }
 
 func TestNoAuthInTime(t *testing.T) {
-	w := newWorld(t, settings{options: native.Options{AuthTimeout: 50 * time.Millisecond}})
+	w := newWorld(t, settings{options: native.Options{DialogueOptions: transports.DialogueOptions{AuthTimeout: 50 * time.Millisecond}}})
 	silent, named := w.dial(""), w.dial(w.token(auth.Issue{User: "ada"}))
 	named.say(`{"op":"pong"}`, `{"op":"read","upto":"latest"}`)
 	silent.wantClose(4408)
@@ -268,8 +268,8 @@ func TestTheHostHearsOfEachTokenAndMayEndIt(t *testing.T) {
 	w := newWorld(t, settings{})
 	var mu sync.Mutex
 	var events []string
-	var talk *native.Conversation
-	w.known = func(c *native.Conversation, id native.Identity) {
+	var talk *transports.Dialogue
+	w.known = func(c *transports.Dialogue, id transports.Identity) {
 		mu.Lock()
 		defer mu.Unlock()
 		events = append(events, id.Proof.(auth.Identity).User+"/"+strings.Join(id.Groups, " "))

@@ -2,16 +2,10 @@ package native
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 
 	"tocsin/transports"
 )
-
-// bounded is the context of one command.
-func (c *Conversation) bounded() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(c.ctx, c.o.commandTimeout())
-}
 
 // startOp begins the delivery to a client whom the handshake knows.
 func (c *Conversation) startOp(text []byte) ([]byte, error) {
@@ -23,10 +17,10 @@ func (c *Conversation) startOp(text []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.begun {
+	if c.Begun() {
 		return nil, &transports.ParamError{Param: "op", Detail: "it has started already"}
 	}
-	c.start(from)
+	c.Start(from)
 	return nil, nil
 }
 
@@ -41,9 +35,9 @@ func (c *Conversation) read(text []byte) ([]byte, error) {
 	if m.Upto == "" && m.IDs == nil {
 		return nil, &transports.ParamError{Param: "upto", Detail: "want upto, a cursor, or ids, a list"}
 	}
-	ctx, cancel := c.bounded()
+	ctx, cancel := c.Bounded()
 	defer cancel()
-	counts, err := c.o.Commands.MarkRead(ctx, c.id.Client, m.Upto, m.IDs)
+	counts, err := c.o.Commands.MarkRead(ctx, c.Identity().Client, m.Upto, m.IDs)
 	if err != nil {
 		return nil, err
 	}
@@ -68,18 +62,18 @@ func do(op string) func(*Conversation, []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		ctx, cancel := c.bounded()
+		ctx, cancel := c.Bounded()
 		defer cancel()
 		switch {
 		case m.Alarms != nil && (op != opAck || m.Alarm != "" || m.Rev != 0):
 			return nil, &transports.ParamError{Param: "alarms", Detail: "goes with ack, a note and nothing else"}
 		case m.Alarms != nil:
-			results, err := c.o.Commands.AckAll(ctx, c.id.Client, m.Alarms, m.Note)
+			results, err := c.o.Commands.AckAll(ctx, c.Identity().Client, m.Alarms, m.Note)
 			return append([]byte(`,"results":`), results...), err
 		case m.Alarm == "":
 			return nil, &transports.ParamError{Param: "alarm", Detail: "want the id of an alarm"}
 		}
-		alarm, err := c.o.Commands.Do(ctx, c.id.Client, transports.Command{Op: op, Alarm: m.Alarm, Rev: m.Rev, Note: m.Note, Until: until})
+		alarm, err := c.o.Commands.Do(ctx, c.Identity().Client, transports.Command{Op: op, Alarm: m.Alarm, Rev: m.Rev, Note: m.Note, Until: until})
 		return append([]byte(`,"alarm":`), alarm...), err
 	}
 }
@@ -91,14 +85,14 @@ func (c *Conversation) publish(text []byte) ([]byte, error) {
 	if err := parse(text, &m); err != nil {
 		return nil, err
 	}
-	if !c.id.Publish {
+	if !c.Identity().Publish {
 		return nil, ErrForbidden
 	}
 	if !bytes.HasPrefix(m.Alarms, []byte{'['}) {
 		return nil, &transports.ParamError{Param: "alarms", Detail: "want a list of alarms"}
 	}
-	ctx, cancel := c.bounded()
+	ctx, cancel := c.Bounded()
 	defer cancel()
-	results, err := c.o.Commands.Publish(ctx, c.id.Client, m.Alarms)
+	results, err := c.o.Commands.Publish(ctx, c.Identity().Client, m.Alarms)
 	return append([]byte(`,"results":`), results...), err
 }

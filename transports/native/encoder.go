@@ -12,7 +12,8 @@ import (
 // An encoder writes one client's frames: one for the entries of a flush, however
 // many they are.
 type encoder struct {
-	conn Conn
+	conn   transports.Conn
+	limits *transports.Limits
 
 	transports.Buffer        // the frames collected
 	ends              []int  // where each ends
@@ -25,7 +26,7 @@ type encoder struct {
 	failed bool   // nothing can be told any more
 }
 
-var _ transports.Encoder = (*encoder)(nil)
+var _ transports.Voice = (*encoder)(nil)
 
 func (e *encoder) open(op string) {
 	e.Hold()

@@ -8,15 +8,6 @@ import (
 	"tocsin/transports"
 )
 
-// A closing ends a conversation with a code of its own and without a bye: the
-// client did what it must not.
-type closing struct {
-	code   int
-	reason string
-}
-
-func (c closing) Error() string { return "closed: " + c.reason }
-
 // codes of the reasons; of those that are not here it is CodeRotate: come back,
 // perhaps elsewhere.
 var codes = map[transports.Reason]int{
@@ -26,14 +17,23 @@ var codes = map[transports.Reason]int{
 	transports.Superseded: CodeSuperseded,
 }
 
-// end tells the client why it is over, unless that has been told, and closes.
-func (c *Conversation) end(e *encoder, why error) {
-	var bad closing
+// Told implements transports.Voice.
+func (e *encoder) Told() string { return e.told }
+
+// Farewell implements transports.Voice.
+func (e *encoder) Farewell(why error, gone func()) {
+	part := func(code int, reason string) {
+		e.conn.Close(code, reason)
+		gone()
+	}
+	var bad transports.Closing
 	switch {
 	case errors.As(why, &bad):
-		c.part(bad.code, bad.reason, why)
+		part(bad.Code, bad.Reason)
+	case errors.Is(why, transports.ErrNoAuth):
+		part(CodeNoAuth, "no auth in time")
 	case e.failed || errors.Is(why, context.Canceled):
-		c.part(CodeGoingAway, "", why) // nobody is there to hear more
+		part(CodeGoingAway, "") // nobody is there to hear more
 	default:
 		reason := reasonOf(why)
 		code, ok := codes[reason]
@@ -41,24 +41,17 @@ func (c *Conversation) end(e *encoder, why error) {
 			code = CodeRotate
 		}
 		if !e.over {
-			e.Bye(reason, c.o.Limits.RetryHint())
+			e.Bye(reason, e.limits.RetryHint())
 			if done, err := e.Flush(); !done && err == nil {
 				go func() { // ends when the client has taken it, or has had its time
 					_ = e.Settle() // the close comes either way
-					c.part(code, string(reason), why)
+					part(code, string(reason))
 				}()
 				return
 			}
 		}
-		c.part(code, string(reason), why)
+		part(code, string(reason))
 	}
-}
-
-// part closes the connection behind what was told; why is noted.
-func (c *Conversation) part(code int, reason string, why error) {
-	c.conn.Close(code, reason)
-	c.why = why
-	close(c.done)
 }
 
 // reasonOf is the Reason in the error, or the one that its kind amounts to.

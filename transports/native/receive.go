@@ -49,12 +49,12 @@ var ops = map[string]func(c *Conversation, text []byte) (answer []byte, err erro
 
 // errAnonymous ends a conversation: a command came before the client said who it
 // is.
-var errAnonymous = closing{CodeUnauthenticated, "auth comes first"}
+var errAnonymous = transports.Closing{Code: CodeUnauthenticated, Reason: "auth comes first"}
 
 // known lets those pass who have said who they are.
 func known(op func(*Conversation, []byte) ([]byte, error)) func(*Conversation, []byte) ([]byte, error) {
 	return func(c *Conversation, text []byte) ([]byte, error) {
-		if c.id == nil {
+		if c.Identity() == nil {
 			return nil, errAnonymous
 		}
 		return op(c, text)
@@ -63,7 +63,7 @@ func known(op func(*Conversation, []byte) ([]byte, error)) func(*Conversation, [
 
 // Receive handles the client's next message.
 func (c *Conversation) Receive(text []byte) {
-	if c.ctx.Err() != nil {
+	if c.Over() {
 		return
 	}
 	var h head
@@ -88,7 +88,7 @@ func (c *Conversation) Receive(text []byte) {
 		op = unknown
 	}
 	answer, err := op(c, text)
-	var bad closing
+	var bad transports.Closing
 	switch {
 	case errors.As(err, &bad):
 		c.End(bad)
@@ -126,7 +126,7 @@ func (h *head) takeRef() bool {
 // mistake counts what no working client sends.
 func (c *Conversation) mistake() {
 	if c.mistakes++; c.mistakes >= maxMistakes {
-		c.End(closing{CodeSlowDown, "too many mistakes"})
+		c.End(transports.Closing{Code: CodeSlowDown, Reason: "too many mistakes"})
 	}
 }
 

@@ -42,7 +42,7 @@ type world struct {
 
 	mu    sync.Mutex
 	talks []*native.Conversation
-	known func(*native.Conversation, native.Identity) // hears of it, unless nil
+	known func(*transports.Dialogue, transports.Identity) // hears of it, unless nil
 }
 
 // The zero settings are the defaults.
@@ -77,7 +77,7 @@ func newWorld(t testing.TB, s settings) *world {
 	go w.o.Pump.Run(t.Context()) // ends with the test
 	w.o.Commands, w.o.Problem = commands{w, &marks{}}, problem
 	if w.o.Authenticate == nil {
-		w.o.Authenticate = func(ctx context.Context, token string) (native.Identity, error) {
+		w.o.Authenticate = func(ctx context.Context, token string) (transports.Identity, error) {
 			return identify(ctx, verifier, token)
 		}
 	}
@@ -96,7 +96,7 @@ func newWorld(t testing.TB, s settings) *world {
 // door is the route of a composer.
 func (w *world) door(carrier *ws.Carrier) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
-		var id *native.Identity
+		var id *transports.Identity
 		if token, _, err := auth.FromRequest(r, true); err == nil {
 			known, err := w.o.Authenticate(r.Context(), token)
 			if err != nil {
@@ -135,9 +135,9 @@ func (w *world) end(cause error) {
 // A host notes how conversations end.
 type host struct{ w *world }
 
-func (h host) Known(c *native.Conversation, id native.Identity) {
+func (h host) Known(d *transports.Dialogue, id transports.Identity) {
 	if h.w.known != nil {
-		h.w.known(c, id)
+		h.w.known(d, id)
 	}
 }
 
@@ -155,15 +155,15 @@ func (w *world) must(err error) {
 // errScope: the token is for something else.
 var errScope = errors.New("it takes the scope inbox")
 
-func identify(ctx context.Context, v *auth.Verifier, token string) (native.Identity, error) {
+func identify(ctx context.Context, v *auth.Verifier, token string) (transports.Identity, error) {
 	id, err := v.Verify(ctx, token)
 	switch {
 	case err != nil:
-		return native.Identity{}, err
+		return transports.Identity{}, err
 	case !id.Has(auth.ScopeInbox):
-		return native.Identity{}, errScope
+		return transports.Identity{}, errScope
 	}
-	return native.Identity{
+	return transports.Identity{
 		Client:  transports.Client{User: id.User, Groups: id.Groups, Expires: id.Expires},
 		Publish: id.Has(auth.ScopePublish), Proof: id,
 	}, nil

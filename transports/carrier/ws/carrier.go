@@ -20,7 +20,7 @@ import (
 // 1002.
 const (
 	CodeGoingAway = 1001
-	CodeBinary    = 1003 // only text is taken
+	CodeWrongKind = 1003 // text where binary is taken, or the reverse
 	CodeNotUTF8   = 1007
 	CodeTooLarge  = 4413
 )
@@ -35,6 +35,8 @@ type Options struct {
 	// Subprotocols are what is offered, the best one first. A client that names
 	// none is served too.
 	Subprotocols []string
+	// Binary makes all messages binary ones, both ways; else they are text.
+	Binary bool
 	// MaxFrame bounds a message from the client, in bytes, however many fragments
 	// it has; 0 is 64 KiB.
 	MaxFrame int
@@ -66,10 +68,10 @@ func (o Options) withDefaults() Options {
 // A Conversation is what is said over one connection. Its methods are called one
 // after the other.
 type Conversation interface {
-	// Receive takes the next message, which is the conversation's to keep. The
-	// client's next one is read after it returns, so it must not take long: a
-	// quarter of Options.Dead at most.
-	Receive(text []byte)
+	// Receive takes the next message, which is the conversation's to keep; text is
+	// valid UTF-8. The client's next one is read after it returns, so it must not
+	// take long: a quarter of Options.Dead at most.
+	Receive(message []byte)
 	// Gone is called once, after the last Receive: the connection is over,
 	// whoever ended it, and Send fails.
 	Gone()
@@ -85,7 +87,7 @@ type Carrier struct {
 }
 
 // Sizes of a connection's buffers, in bytes. Small ones, as most connections are
-// silent most of the time. Text is written from where it is, by the Conn; melody
+// silent most of the time. Messages are written from where it is, by the Conn; melody
 // writes control frames only.
 const (
 	readBuffer  = 256
@@ -112,8 +114,13 @@ func New(o Options) (*Carrier, error) {
 		MaxMessageSize: int64(c.o.MaxFrame), MessageBufferSize: messageBuffer,
 	}
 	c.m.HandleConnect(connected)
-	c.m.HandleMessage(received)
-	c.m.HandleMessageBinary(func(s *melody.Session, _ []byte) { connOf(s).Close(CodeBinary, "text frames only") })
+	if c.o.Binary {
+		c.m.HandleMessage(func(s *melody.Session, _ []byte) { connOf(s).Close(CodeWrongKind, "binary frames only") })
+		c.m.HandleMessageBinary(received)
+	} else {
+		c.m.HandleMessage(received)
+		c.m.HandleMessageBinary(func(s *melody.Session, _ []byte) { connOf(s).Close(CodeWrongKind, "text frames only") })
+	}
 	c.m.HandleError(failed)
 	return c, nil
 }
@@ -158,7 +165,7 @@ func connected(s *melody.Session) {
 	connOf(s).open(s)
 }
 
-func received(s *melody.Session, text []byte) { connOf(s).receive(text) }
+func received(s *melody.Session, message []byte) { connOf(s).receive(message) }
 
 // failed hears of every error of a session; reading and writing end by
 // themselves then. What melody could not queue is lost, and the connection with

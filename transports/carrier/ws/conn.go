@@ -44,7 +44,7 @@ const headroom = 10
 // the carrier's to write in.
 func (c *Conn) Headroom() int { return headroom }
 
-// Try writes one text frame after those before it, as far as the client's side
+// Try writes one message in a frame after those before it, as far as the client's side
 // takes it at once. done is false when something is left: then Settle comes next,
 // and the frame must not be changed before it has returned. An error wraps
 // ErrClosed: the connection is over. Try and Settle are for one goroutine at a
@@ -53,7 +53,7 @@ func (c *Conn) Try(frame []byte) (done bool, err error) {
 	if c.closing.Load() {
 		return false, ErrClosed
 	}
-	done, err = c.socket.wire.Try(head(frame))
+	done, err = c.socket.wire.Try(c.head(frame))
 	if err != nil {
 		return false, c.socket.broken(err)
 	}
@@ -76,18 +76,21 @@ func (c *Conn) Send(text []byte) error {
 		return ErrClosed
 	}
 	frame := append(make([]byte, headroom, headroom+len(text)), text...)
-	if _, err := c.socket.wire.Write(head(frame)); err != nil {
+	if _, err := c.socket.wire.Write(c.head(frame)); err != nil {
 		return c.socket.broken(err)
 	}
 	return nil
 }
 
-// textFrame is the first byte of a text message in one frame (RFC 6455, 5.2).
-const textFrame = 0x81
+// The first byte of a message in one frame (RFC 6455, 5.2).
+const (
+	textFrame   = 0x81
+	binaryFrame = 0x82
+)
 
 // head writes the frame's head right before its text, and returns the frame from
 // there on.
-func head(frame []byte) []byte {
+func (c *Conn) head(frame []byte) []byte {
 	n := len(frame) - headroom
 	switch {
 	case n < 126:
@@ -102,7 +105,9 @@ func head(frame []byte) []byte {
 		frame[1] = 127
 		binary.BigEndian.PutUint64(frame[2:], uint64(n))
 	}
-	frame[0] = textFrame
+	if frame[0] = textFrame; c.o.Binary {
+		frame[0] = binaryFrame
+	}
 	return frame
 }
 
@@ -152,13 +157,13 @@ func (c *Conn) open(s *melody.Session) {
 }
 
 // receive is called by melody's reader, frame by frame.
-func (c *Conn) receive(text []byte) {
+func (c *Conn) receive(message []byte) {
 	switch {
 	case c.closing.Load(): // what still comes is too late
-	case !utf8.Valid(text):
+	case !c.o.Binary && !utf8.Valid(message):
 		c.Close(CodeNotUTF8, "text frames are UTF-8")
 	default:
-		c.hear(text)
+		c.hear(message)
 		// The client lives, even if its pong waits behind what it has sent.
 		_ = c.socket.SetReadDeadline(time.Now().Add(c.o.Dead))
 	}
@@ -166,12 +171,12 @@ func (c *Conn) receive(text []byte) {
 
 // hear lets the conversation work on a stack that is given back. The reader's
 // would keep its largest size for as long as the client is connected.
-func (c *Conn) hear(text []byte) {
+func (c *Conn) hear(message []byte) {
 	heard := make(chan struct{})
 	go func() { // ends with Receive
 		defer close(heard)
 		defer c.guard()
-		c.talk.Receive(text)
+		c.talk.Receive(message)
 	}()
 	<-heard
 }
