@@ -16,6 +16,8 @@ type Gate struct {
 	Tickets *Tickets
 	// Revocations, unless nil, are asked about everybody.
 	Revocations *Revocations
+	// Sessions know the sessions that are no JWT; see Resolve.
+	Sessions []Resolver
 	// AllowQuery admits ?access_token=.
 	AllowQuery bool
 }

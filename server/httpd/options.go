@@ -100,6 +100,9 @@ type Options struct {
 	// view and its drain; /readyz repeats the error's text.
 	Ready func() error
 
+	// Compat are the older protocols that are served besides; nil are none.
+	Compat *Compat
+
 	// Origins are the web origins, besides the server's own, whose pages may call
 	// it: https://host[:port] each, or * for all.
 	Origins []string

@@ -75,6 +75,9 @@ func New(o Options) (*Server, error) {
 	s.o.Metrics.Gauge("tocsin_view_head", "Sequence up to which readers are served.",
 		func() float64 { return float64(s.o.View.Head()) })
 	s.routes()
+	if err := s.serveCompat(); err != nil {
+		return nil, err
+	}
 	s.ops = s.opsHandler()
 	s.public = s.server(s.echo)
 	s.private = s.server(s.ops)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,21 @@ type textValue struct {
 func (v textValue) Set(s string) error { *v.p = s; return nil }
 func (v textValue) String() string     { return *v.p }
 func (v textValue) Type() string       { return v.kind }
+
+// A pathValue is the path of a route.
+type pathValue struct{ p *string }
+
+var isPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
+
+func (v pathValue) Set(s string) error {
+	if !isPath.MatchString(s) {
+		return errors.New("want a path, such as /ws/alarm")
+	}
+	*v.p = s
+	return nil
+}
+func (v pathValue) String() string { return *v.p }
+func (v pathValue) Type() string   { return "path" }
 
 type choiceValue struct {
 	p     *string

@@ -55,6 +55,7 @@ func (o *demoOptions) run(cmd *cobra.Command) error {
 	conf.HTTP, conf.Ops = o.http, ""
 	conf.Data = filepath.Join(o.dir, "log")
 	conf.SecretFile = filepath.Join(o.dir, "jwt.key")
+	conf.PublishFrom = []string{"127.0.0.0/8", "::1/128"}
 	conf.Drain = 0 // nobody waits for a demonstration to end
 	if conf.LogLevel = "warn"; o.verbose {
 		conf.LogLevel = "info"

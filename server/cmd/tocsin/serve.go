@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"os"
 	"sync"
@@ -160,63 +159,6 @@ func (n *node) listen(ctx context.Context) (err error) {
 	return nil
 }
 
-func (n *node) openLog(ctx context.Context) (err error) {
-	reserve := n.conf.Reserve
-	if reserve == 0 {
-		reserve = -1 // natslog's word for none
-	}
-	n.store, err = natslog.Open(ctx, natslog.Options{
-		Dir: n.conf.Data, URL: n.conf.NATSURL,
-		SyncAlways: n.conf.Sync == syncAlways, SyncInterval: n.conf.SyncInterval,
-		Reserve: reserve, DedupeWindow: n.conf.DedupeWindow, Replicas: n.conf.Replicas,
-		MQTT:   n.conf.MQTT,
-		Logger: n.logger,
-	})
-	if err != nil {
-		return err
-	}
-	n.metrics.Gauge("tocsin_storage_full", "1 while free space is below the reserve and publishers are refused.", func() float64 {
-		if n.store.Full() {
-			return 1
-		}
-		return 0
-	})
-	n.measureLog()
-	return nil
-}
-
-// measureTimeout bounds how long the log may take to say how large it is.
-const measureTimeout = time.Second
-
-// measureLog adds the log's size to the metrics, asked for when they are.
-func (n *node) measureLog() {
-	gauge := func(name, help string, of func(ctx context.Context, b inbox.Bounds) (float64, error)) {
-		n.metrics.Gauge(name, help, func() float64 {
-			ctx, cancel := context.WithTimeout(n.running, measureTimeout)
-			defer cancel()
-			b, err := n.store.Bounds(ctx)
-			if err != nil {
-				return math.NaN()
-			}
-			v, err := of(ctx, b)
-			if err != nil {
-				return math.NaN()
-			}
-			return v
-		})
-	}
-	gauge("tocsin_log_messages", "Entries in the log.", func(_ context.Context, b inbox.Bounds) (float64, error) {
-		return float64(b.Messages), nil
-	})
-	gauge("tocsin_log_bytes", "Bytes that the entries in the log take.", func(_ context.Context, b inbox.Bounds) (float64, error) {
-		return float64(b.Bytes), nil
-	})
-	gauge("tocsin_log_first_age_seconds", "Age of the oldest entry in the log.", func(ctx context.Context, b inbox.Bounds) (float64, error) {
-		m, err := n.store.At(ctx, b.First)
-		return time.Since(m.Time).Seconds(), err
-	})
-}
-
 // beginEpoch is the node's first write, before its doors and worker open.
 func (n *node) beginEpoch(ctx context.Context) (err error) {
 	n.epoch, err = inbox.BeginEpoch(ctx, n.store, time.Now())
@@ -300,7 +242,11 @@ func (n *node) work(ctx context.Context) error {
 	return nil
 }
 
-func (n *node) makeDoors(context.Context) (err error) {
+func (n *node) makeDoors(ctx context.Context) (err error) {
+	compat, err := n.compat(ctx)
+	if err != nil {
+		return err
+	}
 	drain := n.conf.Drain
 	if drain == 0 {
 		drain = -1 // httpd's word for all at once
@@ -308,6 +254,7 @@ func (n *node) makeDoors(context.Context) (err error) {
 	n.server, err = httpd.New(httpd.Options{
 		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
 		Presence: n.presence, Explain: n.explainer(), DeadLetters: n.letters,
+		Compat:  compat,
 		Metrics: n.metrics, Logger: n.logger,
 		Origins:     n.conf.AllowedOrigins,
 		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,

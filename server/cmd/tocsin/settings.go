@@ -37,6 +37,12 @@ type settings struct {
 	Algorithms            []string
 	Audience, Issuer      string
 	Leeway                time.Duration
+	Compat, PublishFrom   []string
+	AlarmPushPath         string
+	OplinkPath            string
+	AppPushPath           string
+	NoticesPath           string
+	StompPath, SockJSPath string
 	Ping, StreamLifetime  time.Duration
 	ClientRetry           time.Duration
 	Connections           int
@@ -74,6 +80,9 @@ func defaults() settings {
 		DeviceTime: timeClamp, Fold: time.Minute, AutoClear: map[string]time.Duration{}, UnassignedGroups: []string{"unassigned"},
 		HookURLs: []string{}, HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)}, HookTimeout: hooks.DefaultTimeout,
 		Algorithms: []string{}, Leeway: 5 * time.Second,
+		Compat: slices.Clone(compatNames), PublishFrom: []string{},
+		AlarmPushPath: "/ws/alarm", OplinkPath: "/message-center", AppPushPath: "/push", NoticesPath: "/notice",
+		StompPath: "/stomp", SockJSPath: "/endpoint-websocket",
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
 		Connections: 20, AuthTimeout: 10 * time.Second, DeadAfter: 45 * time.Second,
 		PollBusy: 5 * time.Second, PollIdle: 30 * time.Second, WriteTimeout: 5 * time.Second,

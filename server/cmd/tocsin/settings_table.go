@@ -53,7 +53,7 @@ const (
 func (s *settings) table() []setting {
 	return slices.Concat(
 		s.connecting(), s.tokens(), s.meaning(), s.telling(), s.keeping(),
-		s.reading(), s.patience(), s.sizes(), s.running(),
+		s.reading(), s.compatible(), s.patience(), s.sizes(), s.running(),
 	)
 }
 
@@ -138,6 +138,21 @@ func (s *settings) reading() []setting {
 		{name: "dead-after", value: span(&s.DeadAfter, time.Second, time.Hour), help: "how long a WebSocket's client may be silent, pongs included"},
 		{name: "poll-interval-busy", value: span(&s.PollBusy, time.Second, time.Hour), help: "short poll: the interval told when something came"},
 		{name: "poll-interval-idle", value: span(&s.PollIdle, time.Second, time.Hour), help: "short poll: the interval told when nothing came"},
+	}
+}
+
+// compatible are the settings of the older protocols.
+func (s *settings) compatible() []setting {
+	path := func(p *string) value { return pathValue{p} }
+	return []setting{
+		{name: "compat", value: listValue{p: &s.Compat, kind: "protocols", fits: isCompat, want: strings.Join(compatNames, ", ")}, help: "older protocols that are served besides; empty for none"},
+		{name: "compat-publish-from", value: listValue{p: &s.PublishFrom, kind: "networks", fits: isNetwork, want: "networks, such as 10.1.0.0/16 or 127.0.0.1/32"}, help: "networks that may publish by those protocols' doors without a token"},
+		{name: "alarm-push-path", value: path(&s.AlarmPushPath), help: "where alarm-push is served"},
+		{name: "oplink-path", value: path(&s.OplinkPath), help: "where oplink is served"},
+		{name: "app-push-path", value: path(&s.AppPushPath), help: "below which app-push is served"},
+		{name: "notices-path", value: path(&s.NoticesPath), help: "below which notices are served"},
+		{name: "stomp-path", value: path(&s.StompPath), help: "where STOMP is served over WebSocket"},
+		{name: "sockjs-path", value: path(&s.SockJSPath), help: "below which STOMP is served over SockJS"},
 	}
 }
 

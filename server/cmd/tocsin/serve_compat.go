@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"tocsin/server/httpd"
+)
+
+// Names of the older protocols (docs/compat), in the order of its pages.
+const (
+	compatAlarmPush = "alarm-push"
+	compatOplink    = "oplink"
+	compatAppPush   = "app-push"
+	compatNotices   = "notices"
+	compatStomp     = "stomp"
+)
+
+var compatNames = []string{compatAlarmPush, compatOplink, compatAppPush, compatNotices, compatStomp}
+
+func isCompat(name string) bool { return slices.Contains(compatNames, name) }
+
+func isNetwork(text string) bool {
+	_, err := netip.ParsePrefix(text)
+	return err == nil
+}
+
+// compat is what the doors need to serve the older protocols.
+func (n *node) compat(ctx context.Context) (*httpd.Compat, error) {
+	if len(n.conf.Compat) == 0 {
+		return nil, nil
+	}
+	places, err := n.store.Places(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := &httpd.Compat{Places: places}
+	for _, text := range n.conf.PublishFrom {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, err // the settings have been checked
+		}
+		o.PublishFrom = append(o.PublishFrom, network.Masked())
+	}
+	on := func(name string) bool { return slices.Contains(n.conf.Compat, name) }
+	if on(compatAlarmPush) {
+		o.AlarmPush = &httpd.AlarmPush{Path: n.conf.AlarmPushPath}
+	}
+	if on(compatOplink) {
+		o.Oplink = &httpd.Oplink{Path: n.conf.OplinkPath}
+	}
+	if on(compatAppPush) {
+		o.AppPush = &httpd.AppPush{Path: n.conf.AppPushPath}
+	}
+	if on(compatNotices) {
+		o.Notices = &httpd.Notices{Path: n.conf.NoticesPath}
+	}
+	if on(compatStomp) {
+		o.Stomp = &httpd.Stomp{Path: n.conf.StompPath, SockJSPath: n.conf.SockJSPath}
+	}
+	return o, nil
+}
