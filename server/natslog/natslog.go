@@ -59,6 +59,8 @@ type Options struct {
 	// AckTimeout is how long one attempt of an append may go without any
 	// answer; an append is given up after three times as long. 0 is 2 seconds.
 	AckTimeout time.Duration
+	// Cluster, unless nil, makes the embedded engine one of several.
+	Cluster *Cluster
 	// MQTT is the address, host:port, at which an embedded engine listens for
 	// MQTT clients, who wait until ServeMQTT runs; empty is nowhere.
 	MQTT string
@@ -157,7 +159,11 @@ func (l *Log) open(ctx context.Context) error {
 	if l.js, err = jetstream.New(l.nc, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
 		return fmt.Errorf("speak JetStream: %w", err)
 	}
-	if l.stream, err = l.ensureStream(ctx); err != nil {
+	err = l.awaitCluster(ctx, func(ctx context.Context) (err error) {
+		l.stream, err = l.ensureStream(ctx)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("make the stream %s: %w", streamName, err)
 	}
 	if l.appends, err = newAppends(l.nc); err != nil {
