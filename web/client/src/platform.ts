@@ -1,8 +1,8 @@
 // What the client needs of its surroundings. Browsers and Node have one in
 // browser.ts; a mini-program brings its own. Nothing else in this folder touches a
 // global beyond the language itself: no URL, no AbortController, no atob.
-import type { Scope } from "./scope.ts";
-import type { Keep } from "./types.ts";
+import type { Scope } from "./scope.js";
+import type { Keep } from "./types.js";
 
 /** A request; the body, if any, is JSON. */
 export interface Ask {

@@ -1,14 +1,16 @@
 // The contract of a transport: one way in which entries come. An adapter knows its
 // wire and nothing else: not the list, not the other transports, not when to try again.
-import type { Ask, Answer, Platform } from "./platform.ts";
-import type { Scope } from "./scope.ts";
-import type { Counts, Entry, Gap, Problem, Timing, TransportName } from "./types.ts";
+import type { Ask, Answer, Platform } from "./platform.js";
+import type { Scope } from "./scope.js";
+import type { Counts, Entry, Gap, Problem, Timing, TransportName } from "./types.js";
 
 /** One way. Add one by a file and a line in the list that the client is opened with. */
 export interface Transport {
   readonly name: TransportName;
   /** live: entries come as they happen. polling: at every poll. */
   readonly mode: "live" | "polling";
+  /** A stream must say hello soon (Timing.hello), else it is mute; others are as slow as the network is. */
+  readonly stream: boolean;
   /** Whether the platform has what this needs. */
   fits(platform: Platform): boolean;
   /**
