@@ -279,8 +279,9 @@ describe("trouble", { concurrency: 3 }, () => {
 
   test("the token expires and is refreshed on the open connection", OPTIONS, async (t) => {
     const s = await scene(t, "--jwt-leeway", "0s");
-    const ends = Date.now() + 3000;
-    const client = await s.open(s.gateway.url, { tokens: [s.token(-60), s.token(3), s.token()] });
+    const { factory } = await s.page(s.gateway.url);
+    const ends = Date.now() + 5000;
+    const client = await factory({ url: s.gateway.url, tokens: [s.token(-60), s.token(5), s.token()], share: false, timing: TIMING });
     await running(client, "websocket");
     await s.raise();
     await until(client, "the third token", ({ fetched }) => fetched === 3);
@@ -288,6 +289,21 @@ describe("trouble", { concurrency: 3 }, () => {
     await s.raise(2);
     const seen = await eachOnce(client, s.devices);
     assert.deepEqual(seen.states, ["live websocket"], "the connection stayed");
+  });
+
+  test("another window takes the only connection, and gives it back when asked to", OPTIONS, async (t) => {
+    const s = await scene(t, "--connections-per-user", "1");
+    const one = await s.open(s.gateway.url);
+    await running(one, "websocket");
+    const two = await s.open(s.gateway.url);
+    await until(one, "superseded", ({ state }) => state.name === "superseded");
+    await running(two, "websocket");
+    await s.raise();
+    await eachOnce(two, s.devices);
+    assert.equal((await one.seen()).state.name, "superseded", "it does not come back by itself");
+    await one.call("connect");
+    await running(one, "websocket");
+    await eachOnce(one, s.devices);
   });
 
   test("kill -9 in a flood of 127 alarms a second", OPTIONS, async (t) => {

@@ -54,6 +54,7 @@ export function createLink(o: LinkOptions): Link {
   let loops = 0; // the last one begun is the one that runs
   let stopped = false; // it has ended, and only again() begins another
   let remembered = good !== null;
+  let excused = false; // the present run ends for what is no fault of its transport
 
   /** What says hello takes over from what ran until then. */
   function greeted(run: Run, list: readonly Transport[]): void {
@@ -146,8 +147,9 @@ export function createLink(o: LinkOptions): Link {
     const { name } = run.transport;
     const lived = platform.now() - (run.since ?? 0);
     if (lived > timing.hello) failures = 0;
-    if (lived > timing.hello * STEADY || ending.kind !== "failed") {
-      if (ending.kind !== "over") strikes.delete(name);
+    if (excused || lived > timing.hello * STEADY || ending.kind !== "failed") {
+      if (!excused && ending.kind !== "over") strikes.delete(name);
+      excused = false;
       return ending;
     }
     const count = (strikes.get(name) ?? 0) + 1;
@@ -221,7 +223,10 @@ export function createLink(o: LinkOptions): Link {
 
   const signs: Readonly<Record<Sign, () => void>> = {
     online: () => (current ? void probe(true) : hurry()),
-    offline: () => current?.fail("there is no network"),
+    offline() {
+      excused = current !== null;
+      current?.fail("there is no network");
+    },
     shown: () => (current ? current.check() : hurry()),
     sleep() {
       if (asleep || stopped) return;
