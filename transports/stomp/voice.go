@@ -47,11 +47,7 @@ func (e *encoder) Hello(h transports.Hello) {
 	sub := e.sub
 	if sub.seeds {
 		sub.seeds = false
-		point := h.Cursor
-		if point == "" {
-			point = noCursor
-		}
-		e.c.o.points.move(e.c.o.Places, e.c.Identity().User, point, true)
+		e.c.o.points.move(e.c.o.Places, e.c.Identity().User, h.Cursor, true)
 	}
 	if sub.receipt == nil {
 		return
@@ -66,10 +62,6 @@ func (e *encoder) Hello(h transports.Hello) {
 	sub.receipt = nil
 	e.close()
 }
-
-// noCursor stands where a client came with a text that is no cursor: who comes with
-// this one gets the same gap.
-const noCursor = "lost"
 
 // Part implements transports.Encoder.
 func (e *encoder) Part(p transports.Part) {
@@ -125,17 +117,13 @@ func (e *encoder) gap(p *transports.Part) {
 	if e.sub.acks && p.Gap.Reason != inbox.GapCompacted {
 		e.sub.pending.restart()
 	}
-	from := p.Gap.From
-	if from == "" {
-		from = noCursor
-	}
 	text := p.Gap.AppendJSON(nil)
 	e.open()
 	b := append(e.B, "MESSAGE\n"...)
 	if e.sub.id != "" {
 		b = e.version.appendHeader(b, "subscription", e.sub.id)
 	}
-	b = append(append(append(b, "message-id:"...), from...), '\n')
+	b = append(append(append(b, "message-id:"...), p.Gap.From...), '\n')
 	if e.sub.acks && e.version == v12 {
 		b = append(b, "ack:gap\n"...)
 	}
