@@ -103,9 +103,15 @@ func TestCountersAloneAreToldToWhoAsks(t *testing.T) {
 	plain, asks := w.enter("ada"), w.enter("ada")
 	plain.done("SUBSCRIBE", "id:1", toInbox)
 	asks.done("SUBSCRIBE", "id:1", toInbox, "counts:true")
+	if e := asks.entry(); e.Type != "counts" || !strings.Contains(e.frame.body, `"unread":0,`) {
+		t.Errorf("%+v", e.frame)
+	}
 	w.raise("a")
 	plain.wantTypes("a")
 	asks.wantTypes("a")
+	if e := asks.entry(); e.Type != "counts" || !strings.Contains(e.frame.body, `"unread":1,`) {
+		t.Errorf("%+v", e.frame)
+	}
 	w.view.SetMark("ada", inbox.Mark{Rev: 1, Upto: w.view.Head()})
 	e := asks.entry()
 	if e.Type != "counts" || e.frame.header["counts"] != "true" || e.frame.header["unread"] != "0" || !strings.Contains(e.frame.body, `"unread":0,"active":{"critical":0,"major":1`) {

@@ -49,9 +49,17 @@ func (e *encoder) Hello(h transports.Hello) {
 		sub.seeds = false
 		e.c.o.points.move(e.c.o.Places, e.c.Identity().User, h.Cursor, true)
 	}
-	if sub.receipt == nil {
-		return
+	if sub.receipt != nil {
+		e.begun(&h)
 	}
+	if sub.counts {
+		e.counts(h.Cursor, &h.Counts)
+	}
+}
+
+// begun writes the receipt of SUBSCRIBE.
+func (e *encoder) begun(h *transports.Hello) {
+	sub := e.sub
 	e.open()
 	e.B = appendReceipt(e.B, e.version, *sub.receipt, h.Cursor, func(b []byte) []byte {
 		b = append(b, "resumed:"...)
@@ -74,8 +82,8 @@ func (e *encoder) Part(p transports.Part) {
 	for i := p.From; i < p.To; i++ {
 		e.entry(&p, i)
 	}
-	if p.Changed && p.From == p.To && e.sub.counts {
-		e.counts(&p)
+	if p.Changed && e.sub.counts {
+		e.counts(e.at, &p.Counts)
 	}
 }
 
@@ -134,15 +142,18 @@ func (e *encoder) gap(p *transports.Part) {
 	e.close()
 }
 
-// counts writes a MESSAGE of the counters alone, for who has asked for it.
-func (e *encoder) counts(p *transports.Part) {
+// counts writes a MESSAGE of the counters alone, for who has asked for it. There is
+// nothing in it to acknowledge.
+func (e *encoder) counts(cursor string, counts *inbox.Counts) {
 	e.open()
 	b := append(e.B, "MESSAGE\n"...)
-	b = appendIDs(b, e.version, e.sub, func(b []byte) []byte { return append(b, p.Cursor...) })
-	b = append(b, "counts:true\n"...)
-	b, at := e.openBody(b, &p.Counts)
+	if e.sub.id != "" {
+		b = e.version.appendHeader(b, "subscription", e.sub.id)
+	}
+	b = append(append(append(b, "message-id:"...), cursor...), "\ncounts:true\n"...)
+	b, at := e.openBody(b, counts)
 	b = append(b, `{"type":"counts",`...)
-	e.B = closeLength(append(p.Counts.AppendJSON(b), '}'), at)
+	e.B = closeLength(append(counts.AppendJSON(b), '}'), at)
 	e.close()
 }
 

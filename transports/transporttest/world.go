@@ -21,6 +21,7 @@ import (
 	"tocsin/server/inbox"
 	"tocsin/server/inbox/inboxtest"
 	"tocsin/server/metrics"
+	"tocsin/server/topics"
 	"tocsin/transports"
 )
 
@@ -46,6 +47,7 @@ type World struct {
 	T           testing.TB
 	log         *inbox.MemoryLog
 	revocations *bucket
+	places      *places
 	limits      transports.Limits
 	fold        time.Duration
 	front       string // empty: clients connect to a node that runs
@@ -69,7 +71,7 @@ type node struct {
 // NewWorld starts the first node, and the front unless it is nil.
 func NewWorld(t testing.TB, front Front, s Settings) *World {
 	t.Helper()
-	w := &World{T: t, log: &inbox.MemoryLog{}, revocations: newBucket(), limits: s.Limits, fold: s.Fold}
+	w := &World{T: t, log: &inbox.MemoryLog{}, revocations: newBucket(), places: newPlaces(), limits: s.Limits, fold: s.Fold}
 	// Small flushes, so that what comes at once is cut into several.
 	w.limits.FlushEntries = limit
 	for range max(s.Nodes, 1) {
@@ -124,7 +126,9 @@ func (w *World) Start(number int) {
 	unassigned := []string{"unassigned"}
 	n := &node{}
 	var stopView func()
-	n.view, stopView = inboxtest.StartView(w.T, w.log, inbox.ViewOptions{Unassigned: unassigned})
+	broadcast := topics.New(topics.Options{Log: w.log, Epoch: epoch})
+	go broadcast.Run(ctx) // ends with ctx
+	n.view, stopView = inboxtest.StartView(w.T, w.log, inbox.ViewOptions{Unassigned: unassigned, Topic: broadcast.Heard, Reloaded: broadcast.Missed})
 	verifier, err := auth.New(ctx, auth.Options{HS256: secret, Leeway: -1})
 	if err != nil {
 		w.T.Fatal(err)
@@ -135,6 +139,7 @@ func (w *World) Start(number int) {
 	n.server, err = httpd.New(httpd.Options{
 		View: n.view, Marks: noMarks{}, Auth: &auth.Gate{Verifier: verifier, Revocations: revocations},
 		Alarms: n.alarms, Directory: n.dir, Metrics: metrics.New(), Limits: w.limits, DrainSpread: -1, Connections: 100,
+		Compat: &httpd.Compat{Places: w.places, Stomp: &httpd.Stomp{Topics: broadcast}},
 	})
 	if err != nil {
 		w.T.Fatal(err)
