@@ -10,26 +10,28 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// A stompReader reads an inbox by STOMP 1.2.
-type stompReader struct {
-	conn   *websocket.Conn
-	cursor string
-	shows  Counters
+// A Stomp is a client of STOMP 1.2 over WebSocket, whose frames a test writes
+// itself. One goroutine may say something while another one reads.
+type Stomp struct{ conn *websocket.Conn }
+
+// A StompFrame is what the server says; a heart-beat has no command.
+type StompFrame struct {
+	Command string
+	Header  map[string]string
+	Body    string
 }
 
-// A stompFrame is what the server says.
-type stompFrame struct {
-	command string
-	header  map[string]string
-	body    string
-}
+// StompEscape escapes a header's value.
+func StompEscape(value string) string { return stompEscape.Replace(value) }
 
 var (
 	stompEscape   = strings.NewReplacer("\\", `\\`, "\n", `\n`, "\r", `\r`, ":", `\c`)
 	stompUnescape = strings.NewReplacer(`\\`, "\\", `\n`, "\n", `\r`, "\r", `\c`, ":")
 )
 
-func connectStomp(ctx context.Context, base, token, cursor string) (Reader, error) {
+// DialStomp opens a connection to the server at base. The error is an *End where
+// the handshake was refused.
+func DialStomp(ctx context.Context, base string) (*Stomp, error) {
 	d := websocket.Dialer{Subprotocols: []string{"v12.stomp"}}
 	conn, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(base, "http")+"/stomp", nil)
 	if resp != nil {
@@ -41,7 +43,63 @@ func connectStomp(ctx context.Context, base, token, cursor string) (Reader, erro
 		}
 		return nil, err
 	}
-	r := &stompReader{conn: conn, cursor: cursor}
+	return &Stomp{conn}, nil
+}
+
+// Close vanishes.
+func (s *Stomp) Close() { _ = s.conn.Close() }
+
+// Say sends a frame: its command with headers, lines, and its body.
+func (s *Stomp) Say(head, body string) error {
+	return s.conn.WriteMessage(websocket.TextMessage, []byte(head+"\n\n"+body+"\x00"))
+}
+
+// Read returns the next frame. The error is an *End where the server has closed. A
+// context that ends closes the connection.
+func (s *Stomp) Read(ctx context.Context) (StompFrame, error) {
+	stop := context.AfterFunc(ctx, s.Close)
+	defer stop()
+	f := StompFrame{Header: map[string]string{}}
+	_, text, err := s.conn.ReadMessage()
+	var closed *websocket.CloseError
+	switch {
+	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
+		return f, &End{closed.Code, closed.Text}
+	case err != nil && ctx.Err() != nil:
+		return f, context.Cause(ctx)
+	case err != nil || string(text) == "\n":
+		return f, err
+	}
+	head, body, found := strings.Cut(string(text), "\n\n")
+	body, ends := strings.CutSuffix(body, "\x00")
+	if !found || !ends {
+		return f, fmt.Errorf("a frame that is none: %.200q", text)
+	}
+	f.Body = body
+	for i, line := range strings.Split(head, "\n") {
+		name, value, _ := strings.Cut(line, ":")
+		if i == 0 {
+			f.Command = line
+		} else {
+			f.Header[stompUnescape.Replace(name)] = stompUnescape.Replace(value)
+		}
+	}
+	return f, nil
+}
+
+// A stompReader reads an inbox by STOMP.
+type stompReader struct {
+	*Stomp
+	cursor string
+	shows  Counters
+}
+
+func connectStomp(ctx context.Context, base, token, cursor string) (Reader, error) {
+	s, err := DialStomp(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	r := &stompReader{Stomp: s, cursor: cursor}
 	if err := r.begin(ctx, token); err != nil {
 		r.Close()
 		return nil, err
@@ -53,71 +111,33 @@ func connectStomp(ctx context.Context, base, token, cursor string) (Reader, erro
 func (r *stompReader) begin(ctx context.Context, token string) error {
 	place := ""
 	if r.cursor != "" {
-		place = "\ncursor:" + stompEscape.Replace(r.cursor)
+		place = "\ncursor:" + StompEscape(r.cursor)
 	}
-	text := "CONNECT\naccept-version:1.2\npasscode:" + token + "\n\n\x00" +
-		"SUBSCRIBE\nid:0\ndestination:/user/queue/inbox\ncounts:true\nreceipt:0" + place + "\n\n\x00"
-	if err := r.conn.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
-		return err
+	err := r.Say("CONNECT\naccept-version:1.2\npasscode:"+token, "")
+	if err == nil {
+		err = r.Say("SUBSCRIBE\nid:0\ndestination:/user/queue/inbox\ncounts:true\nreceipt:0"+place, "")
 	}
-	for {
-		f, err := r.read(ctx)
-		if err != nil {
-			return err
-		}
-		if f.command == "RECEIPT" {
+	for err == nil {
+		var f StompFrame
+		if f, err = r.read(ctx); err == nil && f.Command == "RECEIPT" {
 			if r.cursor == "" {
-				r.cursor = f.header["cursor"]
+				r.cursor = f.Header["cursor"]
 			}
 			return nil
 		}
 	}
+	return err
 }
 
 func (r *stompReader) Cursor() string { return r.cursor }
-func (r *stompReader) Close()         { _ = r.conn.Close() }
 
-// read returns the next frame. A context that ends closes the connection.
-func (r *stompReader) read(ctx context.Context) (stompFrame, error) {
-	stop := context.AfterFunc(ctx, r.Close)
-	defer stop()
-	f := stompFrame{header: map[string]string{}}
-	_, text, err := r.conn.ReadMessage()
-	var closed *websocket.CloseError
-	switch {
-	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
-		return f, &End{closed.Code, closed.Text}
-	case err != nil && ctx.Err() != nil:
-		return f, context.Cause(ctx)
-	case err != nil:
-		return f, err
+// read notes the counters.
+func (r *stompReader) read(ctx context.Context) (StompFrame, error) {
+	f, err := r.Read(ctx)
+	if err == nil && f.Header["counts"] != "" {
+		err = json.Unmarshal([]byte(f.Body), &r.shows)
 	}
-	head, body, found := strings.Cut(string(text), "\n\n")
-	body, ends := strings.CutSuffix(body, "\x00")
-	if string(text) == "\n" {
-		return f, nil
-	}
-	if !found || !ends {
-		return f, fmt.Errorf("a frame that is none: %.200q", text)
-	}
-	f.body = body
-	for i, line := range strings.Split(head, "\n") {
-		name, value, _ := strings.Cut(line, ":")
-		if i == 0 {
-			f.command = line
-		} else {
-			f.header[stompUnescape.Replace(name)] = stompUnescape.Replace(value)
-		}
-	}
-	return f, r.take(&f)
-}
-
-// take notes the counters.
-func (r *stompReader) take(f *stompFrame) error {
-	if f.header["counts"] == "" {
-		return nil
-	}
-	return json.Unmarshal([]byte(f.body), &r.shows)
+	return f, err
 }
 
 func (r *stompReader) Next(ctx context.Context) (Batch, error) {
@@ -126,16 +146,16 @@ func (r *stompReader) Next(ctx context.Context) (Batch, error) {
 		switch {
 		case err != nil:
 			return Batch{}, err
-		case f.command != "MESSAGE" || f.header["counts"] != "":
+		case f.Command != "MESSAGE" || f.Header["counts"] != "":
 			continue
 		}
-		r.cursor = f.header["message-id"]
-		if text := f.header["gap"]; text != "" {
+		r.cursor = f.Header["message-id"]
+		if text := f.Header["gap"]; text != "" {
 			var gap struct{ Reason string }
 			err := json.Unmarshal([]byte(text), &gap)
 			return Batch{Gap: gap.Reason}, err
 		}
-		e, err := decode([]byte(f.body))
+		e, err := decode([]byte(f.Body))
 		return Batch{Entries: []Entry{e}}, err
 	}
 }
