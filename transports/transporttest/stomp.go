@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/gorilla/websocket"
@@ -29,11 +30,15 @@ var (
 	stompUnescape = strings.NewReplacer(`\\`, "\\", `\n`, "\n", `\r`, "\r", `\c`, ":")
 )
 
-// DialStomp opens a connection to the server at base. The error is an *End where
-// the handshake was refused.
-func DialStomp(ctx context.Context, base string) (*Stomp, error) {
+// DialStomp opens a connection to the server at base, with these pairs of headers.
+// The error is an *End where the handshake was refused.
+func DialStomp(ctx context.Context, base string, header ...string) (*Stomp, error) {
+	h := http.Header{}
+	for i := 0; i+1 < len(header); i += 2 {
+		h.Set(header[i], header[i+1])
+	}
 	d := websocket.Dialer{Subprotocols: []string{"v12.stomp"}}
-	conn, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(base, "http")+"/stomp", nil)
+	conn, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(base, "http")+"/stomp", h)
 	if resp != nil {
 		_ = resp.Body.Close()
 	}
