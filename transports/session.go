@@ -26,6 +26,9 @@ type Session struct {
 	Place string
 	// Expires is when the client's right to read ends; zero is never.
 	Expires time.Time
+	// Lasting: Limits.Rotate does not count, for clients who do not expect to be
+	// sent away.
+	Lasting bool
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
 	// Reached, unless nil, hears what a flush has delivered once it has succeeded,

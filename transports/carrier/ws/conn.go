@@ -60,6 +60,23 @@ func (c *Conn) Try(frame []byte) (done bool, err error) {
 	return done, nil
 }
 
+// Pack turns the message that begins at from in b, with its headroom, into a frame,
+// and returns b up to its end.
+func (c *Conn) Pack(b []byte, from int) []byte {
+	return b[:from+copy(b[from:], c.head(b[from:]))]
+}
+
+// TryPacked is Try for frames that Pack has made, one behind the other.
+func (c *Conn) TryPacked(packed []byte) (done bool, err error) {
+	if c.closing.Load() {
+		return false, ErrClosed
+	}
+	if done, err = c.socket.wire.Try(packed); err != nil {
+		return false, c.socket.broken(err)
+	}
+	return done, nil
+}
+
 // Settle waits until what Try left has gone. After the write timeout the
 // connection is over, and the error says so; it wraps ErrClosed.
 func (c *Conn) Settle() error {
