@@ -41,6 +41,7 @@ type settings struct {
 	AlarmPushPath         string
 	OplinkPath            string
 	AppPushPath           string
+	AppPushIdle           time.Duration
 	NoticesPath           string
 	StompPath, SockJSPath string
 	Ping, StreamLifetime  time.Duration
@@ -81,7 +82,7 @@ func defaults() settings {
 		HookURLs: []string{}, HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)}, HookTimeout: hooks.DefaultTimeout,
 		Algorithms: []string{}, Leeway: 5 * time.Second,
 		Compat: slices.Clone(compatNames), PublishFrom: []string{},
-		AlarmPushPath: "/ws/alarm", OplinkPath: "/message-center", AppPushPath: "/push", NoticesPath: "/notice",
+		AlarmPushPath: "/ws/alarm", OplinkPath: "/message-center", AppPushPath: "/push", AppPushIdle: 605 * time.Second, NoticesPath: "/notice",
 		StompPath: "/stomp", SockJSPath: "/endpoint-websocket",
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
 		Connections: 20, AuthTimeout: 10 * time.Second, DeadAfter: 45 * time.Second,

@@ -153,6 +153,7 @@ func (s *settings) compatible() []setting {
 		{name: "notices-path", value: path(&s.NoticesPath), help: "below which notices are served"},
 		{name: "stomp-path", value: path(&s.StompPath), help: "where STOMP is served over WebSocket"},
 		{name: "sockjs-path", value: path(&s.SockJSPath), help: "below which STOMP is served over SockJS"},
+		{name: "app-push-idle", value: span(&s.AppPushIdle, time.Second, day), help: "how long a client of app-push may send nothing"},
 	}
 }
 

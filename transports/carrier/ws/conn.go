@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 	"unicode/utf8"
 
 	"github.com/olahol/melody"
@@ -169,6 +168,7 @@ func (c *Conn) open(s *melody.Session) {
 	defer c.guard()
 	c.session = s
 	c.talk = c.begin(c)
+	c.hearPings(s)
 	c.opened <- nil
 	c.begin, c.opened = nil, nil
 }
@@ -181,8 +181,7 @@ func (c *Conn) receive(message []byte) {
 		c.Close(CodeNotUTF8, "text frames are UTF-8")
 	default:
 		c.hear(message)
-		// The client lives, even if its pong waits behind what it has sent.
-		_ = c.socket.SetReadDeadline(time.Now().Add(c.o.Dead))
+		_ = c.lives() // even if its pong waits behind what it has sent
 	}
 }
 
