@@ -102,8 +102,8 @@ func (c *Conversation) login(l *pb.Login) {
 	case id.User != c.user:
 		c.refuse(transports.Refusing(http.StatusForbidden, "the token is another user's"))
 	default:
+		c.send(loginReply(&pb.LoginReply{Ok: true, User: c.user})) // before a gap that other groups make
 		c.Admit(id)
-		c.send(loginReply(&pb.LoginReply{Ok: true, User: c.user}))
 	}
 }
 
