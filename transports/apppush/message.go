@@ -48,7 +48,11 @@ func messageOf(i *inbox.Item) []byte {
 			return append(b, '}')
 		})
 	}
-	return message(messageID(e.Alarm.ID, e.Alarm.Rev, e.Type), e.title(), i.AppendJSON)
+	id := e.Alarm.ID
+	if id == "" { // something of a later version
+		id = strconv.FormatUint(i.Seq(), 10)
+	}
+	return message(messageID(id, e.Alarm.Rev, e.Type), e.title(), i.AppendJSON)
 }
 
 // title is what happened to an alarm, in three words.
