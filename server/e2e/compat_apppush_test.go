@@ -48,13 +48,6 @@ func connectApp(t *testing.T, base, token, query string) *app {
 	return &app{t, conn}
 }
 
-func (a *app) say(text string) {
-	a.t.Helper()
-	if err := a.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
-		a.t.Fatal(err)
-	}
-}
-
 func (a *app) next() pushed {
 	a.t.Helper()
 	_ = a.SetReadDeadline(time.Now().Add(patience))
@@ -241,6 +234,66 @@ func TestAppPushLetsNobodyInWithoutAToken(t *testing.T) {
 	if !strings.Contains(s.log.String(), `"url":"/push/…"`) {
 		t.Errorf("the log: %s", s.log)
 	}
+}
+
+// What was written to a connection and not read is not lost: neither when the next
+// one comes beside it, or after it, nor when the server was killed in between.
+func TestAppPushTellsTheNextConnectionWhatTheLastOneMissed(t *testing.T) {
+	s := newServer(t)
+	const n = 50
+	for _, how := range []string{"beside", "after", "killed"} {
+		t.Run(how, func(t *testing.T) {
+			user := "user-" + how
+			old := connectApp(t, s.url(), s.token(user, "inbox"), "")
+			s.holds(user, 1)
+			for i := range n {
+				s.want(s.request("POST", "/push", s.root(), fmt.Sprintf(`{"users":[%q],"title":"n%d","message":%d}`, user, i, i)), 200)
+			}
+			first := old.want("n0", "n1")
+			switch how {
+			case "after":
+				_ = old.NetConn().Close()
+				s.holds(user, 0)
+			case "killed":
+				s.kill()
+				s.start()
+			}
+			next := connectApp(t, s.url(), s.token(user, "inbox"), "")
+			_ = old.NetConn().Close()
+			for i := range n {
+				got := next.want(fmt.Sprint("n", i))[0]
+				if i < 2 && got.MessageID != first[i].MessageID {
+					t.Errorf("message %d is called %s and %s", i, first[i].MessageID, got.MessageID)
+				}
+			}
+		})
+	}
+}
+
+// What a client has got is not told again to its next connection: it has answered
+// the pings that were sent after it.
+func TestAppPushKnowsWhatHasArrived(t *testing.T) {
+	s := newServer(t, "--ping-interval", "1s")
+	ann := s.token("ann", "inbox")
+	push := func(title string) {
+		s.want(s.request("POST", "/push", s.root(), `{"users":["ann"],"title":"`+title+`","message":1}`), 200)
+	}
+	old := connectApp(t, s.url(), ann, "")
+	s.holds("ann", 1)
+	push("one")
+	old.want("one")
+	pings := 0
+	answer := old.PingHandler()
+	old.SetPingHandler(func(data string) error {
+		if pings++; pings == 4 { // of the first answer it is not known to what it is one
+			push("two")
+		}
+		return answer(data)
+	})
+	old.want("two")
+	_ = old.NetConn().Close()
+	s.holds("ann", 0)
+	connectApp(t, s.url(), ann, "").want("two")
 }
 
 // A forgetful app keeps no cursor. It connects anew with another token whenever it
