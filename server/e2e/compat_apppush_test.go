@@ -270,6 +270,23 @@ func TestAppPushTellsTheNextConnectionWhatTheLastOneMissed(t *testing.T) {
 	}
 }
 
+// The old connection may be at another node, and that node may be dead.
+func TestAppPushGoesOnAtAnotherNode(t *testing.T) {
+	nats := startNATS(t)
+	here, there := newServer(t, "--nats-url", nats), newServer(t, "--nats-url", nats)
+	push := func(title string) {
+		here.want(here.request("POST", "/push", here.root(), `{"users":["ann"],"title":"`+title+`","message":1}`), 200)
+	}
+	old := connectApp(t, there.url(), there.token("ann", "inbox"), "")
+	there.holds("ann", 1)
+	push("one")
+	old.want("one")
+	push("two")
+	connectApp(t, here.url(), here.token("ann", "inbox"), "").want("one", "two")
+	there.kill()
+	connectApp(t, here.url(), here.token("ann", "inbox"), "").want("one", "two")
+}
+
 // What a client has got is not told again to its next connection: it has answered
 // the pings that were sent after it.
 func TestAppPushKnowsWhatHasArrived(t *testing.T) {
