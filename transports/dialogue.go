@@ -106,7 +106,8 @@ var ErrNoAuth = errors.New("no authentication in time")
 // A Dialogue is the course of one client's conversation, whatever its words: who
 // he is and until when, the delivery of his inbox, the end. A conversation
 // embeds it. Begin comes first; Admit, Start, Stop, Listen, Begun, Identity and
-// Bounded are for the goroutine of its carrier, Gone is that one's last call.
+// Bounded are for the goroutine of its carrier, Gone is that one's last call. After
+// Listen another one may call Start.
 type Dialogue struct {
 	o       *DialogueOptions
 	speaker Speaker

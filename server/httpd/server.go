@@ -35,6 +35,7 @@ type Server struct {
 	pump     *transports.Pump
 	stopPump context.CancelFunc
 	carriers []*ws.Carrier // of all services
+	secrets  []string      // paths below which a path is a secret
 
 	ws         *service // of readers,
 	publishers *service // and of those without an inbox

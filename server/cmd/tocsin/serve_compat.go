@@ -60,7 +60,9 @@ func (n *node) compat(ctx context.Context) (*httpd.Compat, error) {
 		o.Oplink = &httpd.Oplink{Path: n.conf.OplinkPath}
 	}
 	if on(compatAppPush) {
-		o.AppPush = &httpd.AppPush{Path: n.conf.AppPushPath}
+		o.AppPush = &httpd.AppPush{Path: n.conf.AppPushPath, Idle: n.conf.AppPushIdle}
+		// Ends with running.
+		n.background.Go(func() { _ = places.RunHeld(n.running) })
 	}
 	if on(compatNotices) {
 		o.Notices = &httpd.Notices{Path: n.conf.NoticesPath}

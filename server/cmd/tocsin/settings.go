@@ -41,6 +41,7 @@ type settings struct {
 	AlarmPushPath         string
 	OplinkPath            string
 	AppPushPath           string
+	AppPushIdle           time.Duration
 	NoticesPath           string
 	StompPath, SockJSPath string
 	StompApps             map[string]string
@@ -84,7 +85,7 @@ func defaults() settings {
 		HookURLs: []string{}, HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)}, HookTimeout: hooks.DefaultTimeout,
 		Algorithms: []string{}, Leeway: 5 * time.Second,
 		Compat: slices.Clone(compatNames), PublishFrom: []string{},
-		AlarmPushPath: "/ws/alarm", OplinkPath: "/message-center", AppPushPath: "/push", NoticesPath: "/notice",
+		AlarmPushPath: "/ws/alarm", OplinkPath: "/message-center", AppPushPath: "/push", AppPushIdle: 605 * time.Second, NoticesPath: "/notice",
 		StompPath: "/stomp", SockJSPath: "/endpoint-websocket",
 		StompApps: map[string]string{"v1/chat": "chat/v1"}, StompSend: sendUsers,
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,

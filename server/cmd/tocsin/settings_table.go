@@ -155,6 +155,7 @@ func (s *settings) compatible() []setting {
 		{name: "sockjs-path", value: path(&s.SockJSPath), help: "below which STOMP is served over SockJS"},
 		{name: "stomp-app", value: pairsValue{&s.StompApps}, help: "the topic of what STOMP clients send to each /app/<name>"},
 		{name: "stomp-send", value: choice(&s.StompSend, sendUsers, sendPublish), help: "who may send by STOMP: every user, or tokens with the scope publish"},
+		{name: "app-push-idle", value: span(&s.AppPushIdle, time.Second, day), help: "how long a client of app-push may send nothing"},
 	}
 }
 

@@ -128,6 +128,7 @@ func New(o Options) (*Carrier, error) {
 		c.m.HandleMessage(received)
 		c.m.HandleMessageBinary(func(s *melody.Session, _ []byte) { connOf(s).Close(CodeWrongKind, "text frames only") })
 	}
+	c.m.HandlePong(ponged)
 	c.m.HandleError(failed)
 	return c, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 
 	"github.com/olahol/melody"
 )
@@ -54,6 +53,23 @@ func (c *Conn) Try(frame []byte) (done bool, err error) {
 	}
 	done, err = c.socket.wire.Try(c.head(frame))
 	if err != nil {
+		return false, c.socket.broken(err)
+	}
+	return done, nil
+}
+
+// Pack turns the message that begins at from in b, with its headroom, into a frame,
+// and returns b up to its end.
+func (c *Conn) Pack(b []byte, from int) []byte {
+	return b[:from+copy(b[from:], c.head(b[from:]))]
+}
+
+// TryPacked is Try for frames that Pack has made, one behind the other.
+func (c *Conn) TryPacked(packed []byte) (done bool, err error) {
+	if c.closing.Load() {
+		return false, ErrClosed
+	}
+	if done, err = c.socket.wire.Try(packed); err != nil {
 		return false, c.socket.broken(err)
 	}
 	return done, nil
@@ -151,6 +167,7 @@ func (c *Conn) open(s *melody.Session) {
 	defer c.guard()
 	c.session = s
 	c.talk = c.begin(c)
+	c.hearPings(s)
 	c.opened <- nil
 	c.begin, c.opened = nil, nil
 }
@@ -162,7 +179,7 @@ func (c *Conn) receive(message []byte) {
 	}
 	c.hear(message)
 	// The client lives, even if its pong waits behind what it has sent.
-	_ = c.socket.SetReadDeadline(time.Now().Add(c.o.Dead))
+	_ = c.lives()
 }
 
 // hear lets the conversation work on a stack that is given back. The reader's

@@ -28,6 +28,7 @@ type socket struct {
 	net.Conn
 	owner *Conn
 	wire  *transports.Wire
+	pings uint64 // of melody's writer
 
 	mu    sync.Mutex
 	ended bool
@@ -54,11 +55,11 @@ func (s *socket) Write(p []byte) (int, error) {
 	if bytes.Equal(p, closesTooBig) {
 		p = closesTooLarge
 	}
-	n, err := s.wire.Write(p)
-	if err != nil {
+	if _, err := s.wire.Write(s.mark(p)); err != nil {
 		_ = s.broken(err)
+		return 0, err
 	}
-	return n, err
+	return len(p), nil
 }
 
 // broken ends the connection after an error of writing, and says why: the client
