@@ -42,7 +42,7 @@ func (a *attendance) Known(c *native.Conversation, id native.Identity) {
 // Delivers implements native.Host.
 func (a *attendance) Delivers() (reached func(inbox.Reach), done func()) {
 	session := a.present.Subscribe()
-	return session.Reached, session.End
+	return a.s.reached(session, byWebSocket), session.End
 }
 
 // Ended implements native.Host.

@@ -23,7 +23,7 @@ func (s *Server) pages(e *echo.Echo) {
 	e.GET(page.Path, s.page(func(ctx context.Context, c echo.Context, v page.Visitor, o page.Options) error {
 		present, answered := s.o.Presence.Poll(v.User, byPage, v.Groups)
 		defer answered()
-		o.Reached = present.Reached
+		o.Reached = s.reached(present, byPage)
 		s.html.Opened()
 		err := page.Serve(ctx, c.Response(), c.Request(), v, o)
 		s.html.Closed(reasonOf(err))

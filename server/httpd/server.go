@@ -39,9 +39,12 @@ type Server struct {
 	publishing    *native.Options
 	sse           *metrics.Transport
 	poll          *metrics.Transport
+	longPoll      *metrics.Transport
 	ws            *metrics.Transport
 	publishers    *metrics.Transport
 	html          *metrics.Transport
+	waits         map[string]*metrics.Delivery // by transport
+	begun         time.Time
 	origins       transports.Origins
 }
 
@@ -63,7 +66,9 @@ func New(o Options) (*Server, error) {
 		s.o.Auth.Revocations.Changed(s.sessions.revoke)
 	}
 	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
+	s.longPoll = s.o.Metrics.Transport(byLongPoll)
 	s.ws, s.html = s.o.Metrics.Transport("websocket"), s.o.Metrics.Transport("page")
+	s.measure()
 	s.pump = transports.NewPump(s.o.Limits)
 	s.pump.Logger = s.o.Logger
 	var pumping context.Context

@@ -85,6 +85,7 @@ type Batch struct {
 	to     Cursor   // after all that was found
 	cut    bool     // not all of it is in Items
 	groups []string // of the user; shared, never changed
+	oldest Oldest   // of what was found in the window
 }
 
 // Version is a short text that changes with the counters and with the user's

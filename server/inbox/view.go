@@ -38,6 +38,9 @@ type ViewOptions struct {
 	FloodCheck time.Duration
 	// Now is the server's clock; nil is time.Now.
 	Now func() time.Time
+	// Observe, unless nil, hears of each entry that comes while the view is served,
+	// once readers have it. One goroutine calls it, which it holds up.
+	Observe func(*Entry)
 	// Logger hears of reloads; nil is silent.
 	Logger *slog.Logger
 }
@@ -198,6 +201,9 @@ func (v *View) advance(s *state, e *Entry, data []byte) {
 	v.mu.Unlock()
 	s.wake(e)
 	v.ringMisrouted(s)
+	if v.o.Observe != nil {
+		v.o.Observe(e)
+	}
 }
 
 // publish tells those who wait for the head.

@@ -225,7 +225,7 @@ func (n *node) beginEpoch(ctx context.Context) (err error) {
 
 func (n *node) followLog(ctx context.Context) error {
 	n.view = inbox.NewView(n.store, inbox.ViewOptions{
-		Window: int(n.conf.Window), Unassigned: n.conf.UnassignedGroups, Logger: n.logger,
+		Window: int(n.conf.Window), Unassigned: n.conf.UnassignedGroups, Logger: n.logger, Observe: httpd.Observe(n.metrics),
 	})
 	// Ends with running.
 	n.background.Go(func() { _ = n.view.Run(n.running) })
