@@ -3,8 +3,13 @@
 import { build } from "esbuild";
 import { rm } from "node:fs/promises";
 
+/** What is copied as it is. */
+const copied = { ".html": "copy", ".svg": "copy" };
+
 /** One bundle each: what is built, from where, to where. */
-const bundles = [];
+const bundles = [
+  { entryPoints: ["page/page.ts", "page/page.css", "page/index.html", "page/icon.svg"], outdir: "dist/page", loader: copied },
+];
 
 await rm("dist", { recursive: true, force: true });
 for (const bundle of bundles) {
