@@ -9,6 +9,7 @@ const copied = { ".html": "copy", ".svg": "copy" };
 /** One bundle each: what is built, from where, to where. */
 const bundles = [
   { entryPoints: ["page/page.ts", "page/page.css", "page/index.html", "page/icon.svg"], outdir: "dist/page", loader: copied },
+  { entryPoints: ["console/console.ts", "console/console.css", "console/index.html", "console/icon.svg", "console/doctor.ts", "console/doctor.css", "console/doctor.html"], outdir: "dist/console", loader: copied, legalComments: "eof" },
 ];
 
 await rm("dist", { recursive: true, force: true });

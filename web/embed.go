@@ -29,7 +29,9 @@ const Assets = "/assets/"
 
 // pages are the pages, by path: the file of each, below dist.
 var pages = map[string]string{
-	"/": "page/index.html",
+	"/":        "page/index.html",
+	"/console": "console/index.html",
+	"/doctor":  "console/doctor.html",
 }
 
 // CSP is the Content-Security-Policy of the pages: scripts, style, pictures and

@@ -2,6 +2,7 @@ package httpd
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -63,7 +64,8 @@ func (s *Server) getPresence(c echo.Context, _ auth.Identity) error {
 		Total      int                  `json:"total"`
 		Transports map[string]crowdJSON `json:"transports"`
 		Node       string               `json:"node"`
-	}{make([]personJSON, len(people)), orNull(next), total, s.crowds(crowds), s.o.Presence.Node()}
+		Time       string               `json:"time"`
+	}{make([]personJSON, len(people)), orNull(next), total, s.crowds(crowds), s.o.Presence.Node(), inTime(time.Now())}
 	for i, p := range people {
 		one := personJSON{p.User, inTime(p.Since), inTime(p.Seen), make([]overJSON, len(p.Over))}
 		for j, o := range p.Over {
