@@ -15,15 +15,27 @@ export interface Chart {
   push(at: number, values: readonly (number | null)[]): void;
   /** Draws what was pushed; what is told is the newest. */
   draw(): void;
+  /** Forgets what was pushed. */
+  reset(): void;
   close(): void;
 }
 
 /** How much is shown, in seconds. */
 export const shown = 600;
 
+/** The least that an axis of time spans, in seconds. */
+const least = 60;
+
 const height = 150;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const colour = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+/** The powers of ten from one to another. */
+function powers(from: number, to: number): number[] {
+  const list: number[] = [];
+  for (let n = Math.round(Math.log10(from)); n <= Math.round(Math.log10(to)); n++) list.push(10 ** n);
+  return list;
+}
 
 /** Makes a chart. `tell` puts a value into words, for the legend and the axis. */
 export function createChart(title: string, series: readonly Series[], tell: (value: number) => string, logarithmic = false): Chart {
@@ -47,12 +59,12 @@ export function createChart(title: string, series: readonly Series[], tell: (val
       width: Math.max(plot.clientWidth, 120), height,
       legend: { show: false }, cursor: { show: false }, padding: [8, 8, 0, 0],
       scales: {
-        x: { time: true, range: (_u, _min, max) => [max - shown, max] },
+        x: { time: true, range: (_u, min, max) => [Math.max(Math.min(min, max - least), max - shown), max] },
         y: logarithmic ? { distr: 3, range: (_u, min, max) => [10 ** Math.floor(Math.log10(min || 0.001)), 10 ** Math.ceil(Math.log10(max || 1) + 0.001)] } : { range: (_u, _min, max) => [0, Math.max(max * 1.15, 1)] },
       },
       axes: [
-        { ...axis, size: 28, values: (_u, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString(language === "zh" ? "zh-CN" : "en-GB", { hour: "2-digit", minute: "2-digit" })) },
-        { ...axis, size: 60, values: (_u, ticks) => ticks.map((tick) => (tick === null ? "" : tell(tick))) },
+        { ...axis, size: 28, values: (_u, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString(language === "zh" ? "zh-CN" : "en-GB", { hour: "2-digit", minute: "2-digit", ...((ticks[1] ?? 0) - (ticks[0] ?? 0) < 60 ? { second: "2-digit" } : {}) })) },
+        { ...axis, size: 60, ...(logarithmic ? { splits: (_u: uPlot, _i: number, from: number, to: number) => powers(from, to) } : {}), values: (_u, ticks) => ticks.map((tick) => (tick === null ? "" : tell(tick))) },
       ],
       series: [{}, ...series.map((one) => ({ label: one.label, stroke: colour(one.tone), width: 1.5, points: { show: false }, spanGaps: logarithmic }))],
     }, data as uPlot.AlignedData, plot);
@@ -69,6 +81,9 @@ export function createChart(title: string, series: readonly Series[], tell: (val
       data[0]?.push(at);
       series.forEach((_one, i) => data[i + 1]?.push(now[i] ?? null));
       while ((data[0]?.[0] ?? at) < at - shown) for (const line of data) line.shift();
+    },
+    reset() {
+      for (const line of data) line.length = 0;
     },
     draw() {
       if (!drawn) begin();

@@ -9,7 +9,7 @@ import { severities, t, transportName, transports } from "./words";
 
 /** How often the server is asked, and over how long latencies are taken, in milliseconds. */
 const every = 2000;
-const window = 30_000;
+const average = 30_000;
 
 const kinds = [...severities, "notice"] as const;
 const ofKinds = () => kinds.map((name) => ({ label: t(name), tone: name }));
@@ -23,6 +23,7 @@ export const overview: Panel = {
     const tiles = h("dl", { class: "tiles" });
     const share = options(h("select"), [["0.5", t("half of them")], ["0.95", "95 %"], ["0.99", "99 %"]]);
     share.value = "0.99";
+    const over = options(h("select"), [["", t("all transports")], ...transports.map((name) => [name, transportName(name)] as const)]);
     const charts = {
       changes: createChart(t("Changes a second, by severity"), ofKinds(), rate),
       deliveries: createChart(t("Deliveries a second, by transport"), ofTransports(), rate),
@@ -39,7 +40,7 @@ export const overview: Panel = {
       h("div", { class: "head" }, h("h2", {}, t("Overview")), h("span", { class: "soft", id: "node" })),
       told.root, tiles,
       h("div", { class: "charts" }, charts.changes.root, charts.deliveries.root, charts.connections.root),
-      h("div", { class: "head" }, h("h3", {}, t("Latency")), field(t("Shown is the time within which this many were done"), share)),
+      h("div", { class: "head" }, h("h3", {}, t("Latency")), h("div", { class: "filters" }, field(t("By severity, over"), over), field(t("The time within which were done"), share))),
       h("div", { class: "charts" }, charts.stored.root, charts.bySeverity.root, charts.byTransport.root),
       matrix.root,
       h("p", { class: "hint" }, t("Stored: from when an alarm happened until the log had it. Delivered: from there until the client had it; who polls waits for his next poll.")));
@@ -52,12 +53,12 @@ export const overview: Panel = {
       past.find((one) => one.started === now.started && at(one) >= at(now) - milliseconds) ?? now;
 
     function latencies(now: Stats): void {
-      const then = ago(now, window);
+      const then = ago(now, average);
       const asked = Number(share.value);
       const within = (counts: readonly number[]): number | null => quantile(now.latency.bounds, counts, asked);
       const x = at(now) / 1000;
       charts.byTransport.push(x, transports.map((name) => within(delivered(then, now, name, ""))));
-      charts.bySeverity.push(x, kinds.map((name) => within(delivered(then, now, "", name))));
+      charts.bySeverity.push(x, kinds.map((name) => within(delivered(then, now, over.value, name))));
       charts.stored.push(x, kinds.map((name) => within(stored(then, now, name))));
     }
 
@@ -73,7 +74,7 @@ export const overview: Panel = {
     function summary(now: Stats, before: Stats | undefined): void {
       const sum = (values: readonly (number | null)[]): number => values.reduce<number>((all, value) => all + (value ?? 0), 0);
       const connections = Object.values(now.connections).reduce((all, one) => all + one.connections, 0);
-      const all = delivered(ago(now, window), now, "", "");
+      const all = delivered(ago(now, average), now, "", "");
       const tile = (name: string, value: string): HTMLElement => h("div", {}, h("dt", {}, name), h("dd", { class: "number" }, value));
       put(tiles,
         tile(t("Users online"), number(now.users)),
@@ -100,6 +101,16 @@ export const overview: Panel = {
       summary(now, before);
       cells(now);
       for (const chart of Object.values<Chart>(charts)) chart.draw();
+    }
+
+    // Another choice is shown for all that is kept.
+    for (const control of [share, over]) {
+      control.addEventListener("change", () => {
+        const drawn = [charts.stored, charts.bySeverity, charts.byTransport];
+        for (const chart of drawn) chart.reset();
+        for (const then of past.slice(1)) latencies(then);
+        for (const chart of drawn) chart.draw();
+      });
     }
 
     const stop = repeatedly(every, async () => {

@@ -74,8 +74,8 @@ export const people: Panel = {
       return h("tr", {},
         h("th", { scope: "row" }, bdi(person.user)),
         h("td", {}, ...person.over.map((one) => h("span", { class: `chip ${one.transport}` }, transportName(one.transport), one.connections > 1 ? ` ×${one.connections}` : null))),
-        h("td", { class: "number" }, since(person.since, now)),
-        h("td", { class: "number" }, here ? t("now") : since(person.last_seen, now, true)),
+        h("td", {}, since(person.since, now)),
+        h("td", {}, here ? t("now") : since(person.last_seen, now, true)),
         h("td", { class: "actions" },
           h("a", { class: "button", href: `#connections?user=${encodeURIComponent(person.user)}` }, t("Connections")), " ",
           kickButton(api, person.user, told, () => void load())));
@@ -126,7 +126,7 @@ export const connections: Panel = {
         put(list.body, ...found.connections.slice(0, most).map((one) => h("tr", {},
           h("th", { scope: "row" }, bdi(one.user)),
           h("td", {}, h("span", { class: `chip ${one.transport}` }, transportName(one.transport))),
-          h("td", { class: "number" }, moment(one.since)),
+          h("td", {}, moment(one.since)),
           h("td", {}, bdi(one.connection, true), " ", h("span", { class: "soft" }, one.node)),
           h("td", { class: "number" }, one.subscribed ? number(one.position) : t("not yet")),
           h("td", { class: "actions" }, kickButton(api, one.user, told, () => void load())))));
