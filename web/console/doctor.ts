@@ -61,7 +61,7 @@ async function begin(): Promise<void> {
   running?.abort();
   const mine = new AbortController();
   running = mine;
-  const seconds = Math.min(120, Math.max(1, Number((byId("seconds") as HTMLInputElement).value) || 25));
+  const seconds = Math.min(120, Math.max(1, Number((byId("seconds") as HTMLInputElement).value) || 30));
   byId("report").hidden = true;
   put(byId("verdict"));
   const end = Date.now() + seconds * 1000 + 2000;

@@ -8,15 +8,17 @@ const day = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "m
 const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
 const fine = new Intl.NumberFormat(locale, { maximumSignificantDigits: 3 });
 
+const rough = new Intl.NumberFormat(locale, { maximumSignificantDigits: 2 });
+
 export const number = (value: number): string => whole.format(value);
 
 export const rate = (value: number): string => fine.format(value);
 
-/** Seconds, in the unit that suits. */
+/** Seconds, in the unit that suits: no histogram knows more than two digits of them. */
 export function seconds(value: number | null): string {
   if (value === null) return "–";
-  if (value < 1) return `${fine.format(value * 1000)} ms`;
-  return `${fine.format(value)} s`;
+  if (value < 1) return `${rough.format(value * 1000)} ms`;
+  return `${rough.format(value)} s`;
 }
 
 /** How long ago, or for how long, in a unit or two. */

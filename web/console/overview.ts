@@ -79,9 +79,9 @@ export const overview: Panel = {
       put(tiles,
         tile(t("Users online"), number(now.users)),
         tile(t("Connections"), number(connections)),
-        tile(t("Changes a second"), before ? rate(sum(rates(before, now, (s) => s.changes, kinds))) : "–"),
-        tile(t("Deliveries a second"), before ? rate(sum(rates(before, now, (s) => s.deliveries, transports))) : "–"),
-        tile(t("Delivered, 99 % within"), seconds(quantile(now.latency.bounds, all, 0.99))),
+        tile(t("Changes / s"), before ? rate(sum(rates(before, now, (s) => s.changes, kinds))) : "–"),
+        tile(t("Deliveries / s"), before ? rate(sum(rates(before, now, (s) => s.deliveries, transports))) : "–"),
+        tile(t("99 % delivered in"), seconds(quantile(now.latency.bounds, all, 0.99))),
         tile(t("Up for"), span(at(now) - Date.parse(now.started))));
       const node = document.getElementById("node");
       if (node) node.textContent = t("node {name}, entry {head}", { name: now.node, head: now.head });

@@ -42,7 +42,7 @@ function open(around: Surroundings, query: string, told: (event: string) => void
   }
 
   function take(block: string): void {
-    const event = /^event: *(.*)$/m.exec(block)?.[1] ?? (/^data:/m.test(block) ? "entry" : "");
+    const event = /^event: *(.*)$/m.exec(block)?.[1] ?? (/^data:/m.test(block) ? "entries" : "");
     if (event === "") return;
     heard.push({ event, at: around.now() });
     told(event);
@@ -91,7 +91,7 @@ function open(around: Surroundings, query: string, told: (event: string) => void
 }
 
 export const probeSSE: Probe = async (around) => {
-  const stream = open(around, "?cursor=latest", (event) => around.mark(event === "hello" ? t("hello") : event));
+  const stream = open(around, "?cursor=latest", (event) => around.mark(t(event)));
   try {
     const hello = await stream.wait("hello", around.mute);
     if (!hello) {

@@ -129,7 +129,7 @@ async function watch(link: ReturnType<typeof createSocket>, around: Surroundings
   const from = around.now();
   let reason = "";
   link.heard.push((message) => {
-    if (message.op === "ping") around.mark(t("ping"));
+    if (message.op === "ping" || message.op === "entries") around.mark(t(message.op));
     if (message.op === "bye") reason = message.reason ?? "";
   });
   const end = await Promise.race([link.closed, pause(around.watch, around.signal).then(() => null)]);
