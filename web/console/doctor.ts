@@ -29,7 +29,7 @@ function card(one: Examined, best: boolean, watch: number): HTMLElement {
   return h("li", { class: `finding ${finding?.health ?? "busy"}`, "data-transport": one.name, "data-health": finding?.health },
     h("span", { class: "symbol", "aria-hidden": "true" }, finding ? symbols[finding.health] : "…"),
     h("div", { class: "body" },
-      h("h3", {}, transportName(one.name), " ", h("span", { class: "state" }, finding ? health[finding.health] : t("being examined")), best ? h("span", { class: "best" }, t("best here")) : null),
+      h("h2", {}, transportName(one.name), " ", h("span", { class: "state" }, finding ? health[finding.health] : t("being examined")), best ? h("span", { class: "best" }, t("best here")) : null),
       finding ? h("p", {}, finding.words) : null,
       strip(one, watch),
       finding && finding.facts.length > 0 ? h("dl", {}, ...finding.facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))) : null,
@@ -44,7 +44,7 @@ function show(now: Examination, watch: number, done: boolean): void {
   const clock = clockWords(now);
   byId("findings").append(h("li", { class: `finding ${clock.bad ? "warn" : "good"}`, "data-clock": clock.bad ? "bad" : "good" },
     h("span", { class: "symbol", "aria-hidden": "true" }, clock.bad ? symbols.warn : symbols.good),
-    h("div", { class: "body" }, h("h3", {}, t("Clock and distance")), h("p", {}, clock.words),
+    h("div", { class: "body" }, h("h2", {}, t("Clock and distance")), h("p", {}, clock.words),
       h("dl", {}, h("div", {}, h("dt", {}, t("An answer takes")), h("dd", {}, milliseconds(now.clock.middle)))))));
 }
 

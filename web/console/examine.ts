@@ -55,7 +55,7 @@ export async function examine(root: URL, token: string, watch: number, signal: A
     const began = performance.now();
     const since = (): number => performance.now() - began;
     mine.finding = await probe({
-      root, token, offered: offer, watch, mute, signal, now: since,
+      root, token, offered: offer, watch, mute: Math.min(mute, watch), signal, now: since,
       mark(what, bad = false) {
         // Of what comes one after the other, some are enough for a picture.
         const last = mine.marks.at(-1);
