@@ -19,18 +19,18 @@ func names(page []inbox.Named) (list []string) {
 func TestTheDirectoryIsListedInPages(t *testing.T) {
 	log := &inbox.MemoryLog{}
 	w := inboxtest.NewWriter(t, log)
-	last := uint64(0)
+
 	for i := range 25 {
 		group := "even"
 		if i%2 == 1 {
 			group = "odd"
 		}
 		w.Device(fmt.Sprintf("truck-%02d", i), group)
-		last = w.Member(group, fmt.Sprintf("user-%02d", i), true)
+		w.Member(group, fmt.Sprintf("user-%02d", i), true)
 	}
 	w.Device("Zürich/1", "even", "odd")
 	w.Device("truck-03")
-	last = w.Member("even", "user-00", false)
+	last := w.Member("even", "user-00", false)
 	v, _ := inboxtest.StartView(t, log, inbox.ViewOptions{})
 	inboxtest.Reach(t, v, last)
 

@@ -38,7 +38,8 @@ function powers(from: number, to: number): number[] {
 }
 
 /** Makes a chart. `tell` puts a value into words, for the legend and the axis. */
-export function createChart(title: string, series: readonly Series[], tell: (value: number) => string, logarithmic = false): Chart {
+export function createChart(title: string, series: readonly Series[], tell: (value: number) => string, scale: "linear" | "whole" | "logarithmic" = "linear"): Chart {
+  const logarithmic = scale === "logarithmic";
   const data: (number | null)[][] = [[], ...series.map(() => [])];
   const plot = h("div", { class: "plot", role: "img" });
   const values = series.map(() => h("b", { class: "number" }, "–"));
@@ -57,14 +58,14 @@ export function createChart(title: string, series: readonly Series[], tell: (val
     const axis = { stroke: colour("soft"), grid, ticks: { ...grid, size: 4 }, font: "11px system-ui, sans-serif" };
     drawn = new uPlot({
       width: Math.max(plot.clientWidth, 120), height,
-      legend: { show: false }, cursor: { show: false }, padding: [8, 8, 0, 0],
+      legend: { show: false }, cursor: { show: false }, padding: [8, 26, 0, 0],
       scales: {
         x: { time: true, range: (_u, min, max) => [Math.max(Math.min(min, max - least), max - shown), max] },
         y: logarithmic ? { distr: 3, range: (_u, min, max) => [10 ** Math.floor(Math.log10(min || 0.001)), 10 ** Math.ceil(Math.log10(max || 1) + 0.001)] } : { range: (_u, _min, max) => [0, Math.max(max * 1.15, 1)] },
       },
       axes: [
         { ...axis, size: 28, values: (_u, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString(language === "zh" ? "zh-CN" : "en-GB", { hour: "2-digit", minute: "2-digit", ...((ticks[1] ?? 0) - (ticks[0] ?? 0) < 60 ? { second: "2-digit" } : {}) })) },
-        { ...axis, size: 60, ...(logarithmic ? { splits: (_u: uPlot, _i: number, from: number, to: number) => powers(from, to) } : {}), values: (_u, ticks) => ticks.map((tick) => (tick === null ? "" : tell(tick))) },
+        { ...axis, size: 60, ...(scale === "whole" ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] } : {}), ...(logarithmic ? { splits: (_u: uPlot, _i: number, from: number, to: number) => powers(from, to) } : {}), values: (_u, ticks) => ticks.map((tick) => (tick === null ? "" : tell(tick))) },
       ],
       series: [{}, ...series.map((one) => ({ label: one.label, stroke: colour(one.tone), width: 1.5, points: { show: false }, spanGaps: logarithmic }))],
     }, data as uPlot.AlignedData, plot);

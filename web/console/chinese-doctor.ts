@@ -54,6 +54,7 @@ export const chineseOfDoctor: Readonly<Record<string, string>> = {
   "It works, but is cut after {time}. Clients come back by themselves and lose nothing, yet are late each time.": "可用，但 {time} 后被切断。客户端会自行重连且不丢失内容，但每次都会延迟。",
   "A proxy in between has to let the upgrade through. In nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";": "中间代理必须放行升级请求。nginx 配置：proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";",
   "Something in between ends connections that it takes for idle. Let it wait for more than 45 s; in nginx: proxy_read_timeout 75s;": "中间设备会结束它认为空闲的连接。请让它等待 45 秒以上；nginx 配置：proxy_read_timeout 75s;",
+  "the server answers (426)": "服务器有应答 (426)",
   "Asked without an upgrade": "不升级时的应答",
   "Open after": "打开用时",
   "Refused after": "拒绝用时",

@@ -59,7 +59,7 @@ export async function examine(root: URL, token: string, watch: number, signal: A
       mark(what, bad = false) {
         // Of what comes one after the other, some are enough for a picture.
         const last = mine.marks.at(-1);
-        if (last?.what === what && since() - last.at < watch / 60) return;
+        if (last?.what === what && since() - last.at < watch / 40) return;
         mine.marks.push({ at: since(), what, bad });
         tell(now());
       },

@@ -62,7 +62,7 @@ async function whyNot(around: Surroundings, after: number): Promise<Finding> {
   const facts: [string, string][] = [[t("Refused after"), milliseconds(after)]];
   try {
     const answer = await fetch(addressOf(around), { headers: bearer(around), cache: "no-store", signal: around.signal });
-    const says = await refused(answer);
+    const says = answer.status === 426 ? t("the server answers (426)") : await refused(answer);
     facts.push([t("Asked without an upgrade"), says]);
     if (answer.status === 401 || answer.status === 403) return { health: "bad", words: t("The server refuses it: {why}.", { why: says }), advice: "", facts };
   } catch {

@@ -1,4 +1,4 @@
-// A test alarm, and a notice: sent as any publisher would, with the administrator's token.
+// A test alarm, and a notice: sent as publishers do, with the administrator's token.
 import type { Api } from "./api";
 import { createTold, namesIn, submits, type Panel } from "./panel";
 import { field, h, options, put } from "./dom";

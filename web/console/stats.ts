@@ -56,10 +56,10 @@ export function quantile(bounds: readonly number[], counts: readonly number[], s
   return bounds.at(-1) ?? null;
 }
 
-/** Of both readings, the histograms that a transport and a severity choose; "" is any. */
-export function delivered(older: Stats, newer: Stats, transport: string, severity: string): number[] {
+/** Of both readings, the histograms that transports and a severity choose; "" is every severity. */
+export function delivered(older: Stats, newer: Stats, transports: readonly string[], severity: string): number[] {
   const pairs = Object.entries(newer.latency.delivered)
-    .filter(([name]) => transport === "" || name === transport)
+    .filter(([name]) => transports.includes(name))
     .flatMap(([name, by]) => Object.entries(by)
       .filter(([word]) => severity === "" || word === severity)
       .map(([word, histogram]) => [older.latency.delivered[name]?.[word], histogram] as const));

@@ -5,6 +5,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { startBrowser } from "../test/browser.ts";
+import { startProxy } from "../test/doctor-proxies.ts";
 import { startGateway } from "../test/gateway.ts";
 
 const groups = ["fleet-7", "depot", "night-shift"];
@@ -51,7 +52,7 @@ export async function enliven(gateway, browser) {
     for (let i = 0; i <= n % 4; i++) {
       const [type, severity, message] = alarms[(n * 7 + i * 5) % alarms.length];
       const device = `8600000000000${String(10 + ((n * 3 + i) % 40))}`;
-      await gateway.api("POST", "/v1/alarms", { device, type, severity, message }).catch(gone);
+      await gateway.api("POST", "/v1/alarms", { device, type, severity, message, qualifier: `${n}.${i}` }).catch(gone); // none repeats
     }
     n++;
   }, 90);
@@ -62,29 +63,34 @@ export async function enliven(gateway, browser) {
   };
 }
 
-/** Takes the pictures into a folder. */
-export async function shoot(gateway, browser, folder, schemes = ["light", "dark"]) {
+/** Takes the pictures into a folder: of all panels, or of those that documents show. The doctor looks from behind a proxy that refuses upgrades. */
+export async function shoot(gateway, browser, folder, schemes = ["light"], panels = ["people", "explain"]) {
+  const behind = await startProxy(gateway.port, { refuseUpgrade: true });
   const stop = await enliven(gateway, browser);
   const admin = gateway.token("ops", { scope: "inbox publish admin", groups: ["*"] });
   for (const scheme of schemes) {
     const suffix = scheme === "light" ? "" : "-dark";
     const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, colorScheme: scheme });
     const page = await context.newPage();
+    // Where there is no Chinese font, its name would be boxes.
+    await page.addInitScript(() => addEventListener("DOMContentLoaded", () => (document.getElementById("language").hidden = true)));
     const picture = (name) => page.screenshot({ path: join(folder, `${name}${suffix}.png`) });
     await page.goto(`${gateway.url}/console#token=${admin}`);
     await page.getByRole("heading", { name: "Overview" }).waitFor();
     await page.waitForTimeout(30_000); // for the charts to have something to show
     await picture("console");
-    for (const name of ["people", "connections", "directory", "send", "revoke", "letters"]) {
+    for (const name of panels.filter((one) => one !== "explain")) {
       await page.goto(`${gateway.url}/console#${name}`);
       await page.waitForTimeout(600);
       await picture(`console-${name}`);
     }
     const sent = await gateway.api("POST", "/v1/alarms", { device: "860000000000011", type: "fire", severity: "critical", qualifier: `shown${suffix}` });
     await page.goto(`${gateway.url}/console#explain?alarm=${encodeURIComponent(sent.body.results[0].id)}&user=chen`);
-    await page.waitForTimeout(1800);
+    await page.waitForTimeout(1500);
+    await page.getByRole("button", { name: "Explain" }).click(); // when it is known who got it
+    await page.waitForTimeout(800);
     await picture("console-explain");
-    await page.goto(`${gateway.url}/doctor`);
+    await page.goto(`${behind.url}/doctor#token=${gateway.token("zoe")}`);
     await page.getByLabel("Watch for (seconds)").fill("6");
     await page.getByRole("button", { name: "Examine" }).click();
     await page.getByRole("button", { name: "Copy the report" }).waitFor({ timeout: 30_000 });
@@ -93,6 +99,7 @@ export async function shoot(gateway, browser, folder, schemes = ["light", "dark"
     await context.close();
   }
   await stop();
+  await behind.close();
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
