@@ -22,17 +22,14 @@ func severityWords() []string {
 	return words
 }
 
-// Observe returns what counts the entries that a view hears of
+// Observe returns what counts the changes that a view hears of
 // (inbox.ViewOptions), for the Metrics of a Server.
-func Observe(m *metrics.Metrics) func(*inbox.Entry) {
+func Observe(m *metrics.Metrics) func(inbox.Observed) {
 	changes := m.Changes(severityWords())
-	return func(e *inbox.Entry) {
-		if e.Quiet || !e.IsItem() || e.Severity > inbox.Critical {
-			return
-		}
-		changes.Told(int(e.Severity))
-		if e.AnnouncedAt() == e.Seq && !e.At.IsZero() {
-			changes.Stored(int(e.Severity), e.Stored.Sub(e.At))
+	return func(o inbox.Observed) {
+		changes.Told(int(o.Severity))
+		if o.New && !o.At.IsZero() {
+			changes.Stored(int(o.Severity), o.Stored.Sub(o.At))
 		}
 	}
 }

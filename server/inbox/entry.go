@@ -134,9 +134,6 @@ func (e *Entry) Succeed(prev *Entry, announces bool, now time.Time, purged uint6
 	}
 }
 
-// IsItem says whether the entry is of an alarm or a notice.
-func (e *Entry) IsItem() bool { return isItem(e.Subject) }
-
 // Open says whether an alarm still wants somebody: active or unacknowledged.
 func (e *Entry) Open() bool { return e.Severity != 0 && (e.Active || !e.Acked) }
 
