@@ -1,5 +1,5 @@
 // What is said to those who hear the page: critical alarms at once, others together.
-import type { Entry } from "../client/src/types.js";
+import type { Alarm, Entry } from "../client/src/types.js";
 import { el, foreign, put } from "./dom.js";
 import type { Words } from "./lang/index.js";
 import { severities } from "./model.js";
@@ -7,10 +7,13 @@ import { severities } from "./model.js";
 /** Others are collected for so long. */
 const TOGETHER_MS = 1500;
 
+/** An entry of an alarm. */
+export type Raised = Entry & { readonly alarm: Alarm };
+
 export interface Aloud {
   readonly element: HTMLElement;
   /** Alarms that have just been raised. */
-  raised(entries: readonly (Entry & { readonly alarm: unknown })[]): void;
+  raised(entries: readonly Raised[]): void;
   polite(text: string): void;
   close(): void;
 }
@@ -18,12 +21,12 @@ export interface Aloud {
 export function createAloud(words: Words): Aloud {
   const assertive = el("div", { "aria-live": "assertive", "aria-atomic": "true", "data-live": "assertive" });
   const polite = el("div", { "aria-live": "polite", "aria-atomic": "true", "data-live": "polite" });
-  let waiting: Entry[] = [];
+  let waiting: Raised[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   function flush(): void {
     timer = undefined;
-    const heard = waiting.flatMap((entry) => ("alarm" in entry ? [entry.alarm.severity] : []));
+    const heard = waiting.map(({ alarm }) => alarm.severity);
     waiting = [];
     const worst = severities.find((severity) => heard.includes(severity));
     if (worst) put(polite, words.heardNew(heard.length, words.severities[worst]));
@@ -33,7 +36,6 @@ export function createAloud(words: Words): Aloud {
     element: el("div", { class: "aside" }, assertive, polite),
     raised(entries) {
       for (const entry of entries) {
-        if (!("alarm" in entry)) continue;
         const { severity, type, device, message } = entry.alarm;
         if (severity === "critical") put(assertive, `${words.heardCritical} `, foreign(type), ` ${words.on} `, foreign(device), ". ", foreign(message));
         else if (entry.quiet !== true) waiting.push(entry);

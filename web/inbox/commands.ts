@@ -2,9 +2,6 @@
 import type { AckResult, Alarm, Inbox, Problem } from "../client/src/types.js";
 import type { Words } from "./lang/index.js";
 
-/** The most ids that one request acknowledges (docs/protocol.md §9). */
-const AT_ONCE = 200;
-
 export interface Commands {
   /** Alarms that wait for an answer. */
   readonly busy: ReadonlySet<string>;
@@ -53,7 +50,7 @@ export function createCommands({ inbox, words, changed, failed, acknowledged }: 
     if (first !== undefined) failed(all > 1 ? `${words.someFailed(errors.length, all)} ${first}` : first);
   }
 
-  async function ackSome(ids: readonly string[], note: string | undefined): Promise<readonly AckResult[]> {
+  async function ackAll(ids: readonly string[], note: string | undefined): Promise<readonly AckResult[]> {
     try {
       return await inbox.ack(ids, note);
     } catch (error) {
@@ -66,10 +63,7 @@ export function createCommands({ inbox, words, changed, failed, acknowledged }: 
     async ack(alarms, note) {
       const ids = alarms.filter((alarm) => !alarm.acked && !busy.has(alarm.id)).map((alarm) => alarm.id);
       if (ids.length === 0) return;
-      const results: AckResult[] = [];
-      await during(ids, async () => {
-        for (let at = 0; at < ids.length; at += AT_ONCE) results.push(...await ackSome(ids.slice(at, at + AT_ONCE), note || undefined));
-      });
+      const results = await during(ids, () => ackAll(ids, note || undefined));
       const errors = results.flatMap(({ problem }) => (problem ? [told(problem)] : []));
       tell(errors, ids.length);
       if (errors.length < ids.length) acknowledged(ids.length - errors.length);

@@ -1,7 +1,7 @@
 // Signs, drawn by path. Severities differ by shape, so that nobody needs colours.
 import type { Severity } from "../client/src/types.js";
 
-const NS = "http://www.w3.org/20/svg";
+const NS = "http://www.w3.org/2000/svg";
 
 const paths = {
   bell: "M12 3a6 6 0 0 0-6 6c0 5-2 6.5-2 8h16c0-1.5-2-3-2-8a6 6 0 0 0-6-6zM9.8 20a2.3 2.3 0 0 0 4.4 0",

@@ -1,6 +1,6 @@
 // The panel brings its parts together, and draws them when something has changed.
 import type { Alarm, Entry, Inbox } from "../client/src/types.js";
-import { createAloud } from "./aloud.js";
+import { createAloud, type Raised } from "./aloud.js";
 import { createBanners } from "./banners.js";
 import { createBar, stateText } from "./bar.js";
 import { createCommands } from "./commands.js";
@@ -90,7 +90,7 @@ function listen({ inbox, view, changed }: Context, aloud: ReturnType<typeof crea
     inbox.on("entries", (entries) => {
       for (const entry of entries) drop(view, entry);
       if (Date.now() < settled) return;
-      const news = entries.filter((entry): entry is Entry & { alarm: Alarm } => isNews(entry));
+      const news = entries.filter((entry): entry is Raised => isNews(entry));
       for (const { alarm } of news) view.fresh.set(alarm.id, Date.now());
       if (news.length > 0) setTimeout(changed, FRESH_MS + 50);
       aloud.raised(news);
