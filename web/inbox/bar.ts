@@ -62,7 +62,7 @@ function createCounters(context: Context): Part {
 function createBell({ words, inbox, readAll }: Context): Part {
   const number = el("b");
   const says = el("span", { class: "word" });
-  const read = el("button", { type: "button", class: "link", "data-do": "read", click: readAll }, words.markRead);
+  const read = el("button", { type: "button", class: "link", "data-do": "read", "aria-label": words.markRead, title: words.markRead, click: readAll }, icon("read"), el("span", {}, words.markRead));
   const element = el("div", { class: "bell" }, el("span", { class: "sign" }, icon("bell"), number), says, read);
   return {
     element,

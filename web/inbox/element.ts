@@ -155,7 +155,7 @@ export class TocsinInbox extends HTMLElement {
     this.#panel?.close();
     this.#bell?.close();
     this.#panel = this.#bell = null;
-    const tongue = language(this.getAttribute("lang"), this.closest("[lang]")?.getAttribute("lang"), ...navigator.languages);
+    const tongue = language([this.getAttribute("lang"), this.closest("[lang]")?.getAttribute("lang")], navigator.languages);
     if (!inbox || !sound) {
       this.#root.replaceChildren(el("div", { class: "panel", lang: tongue.tag }, el("p", { class: "empty" }, tongue.words.states.idle)));
       return;

@@ -21,8 +21,8 @@ function options<K extends string>(words: Readonly<Record<K, string>>): HTMLOpti
   return Object.entries<string>(words).map(([value, word]) => el("option", { value }, word));
 }
 
-function labelled(text: string, control: HTMLElement, kind = ""): HTMLElement {
-  return el("label", { class: `field ${kind}` }, el("span", {}, text), control);
+function labelled(text: string, control: HTMLElement): HTMLElement {
+  return el("label", { class: "field" }, el("span", {}, text), control);
 }
 
 /** A choice of what there is; the chosen one stays on offer when it is gone. */
@@ -52,7 +52,6 @@ function createActions(context: Context, all: () => readonly Alarm[]): Part {
   const ofSelected = [act("ack", words.ackSelected, "primary"), act("shelve", words.shelve, "plain"),
     el("button", { type: "button", class: "link", "data-do": "deselect", click: () => { view.selected.clear(); changed(); } }, words.deselect)];
   const ackAll = el("button", { type: "button", class: "plain", "data-do": "ack-all", click: ackShown });
-  const sort = el("select", { "data-do": "sort", change: () => { view.sort = sort.value as Sort; changed(); } }, ...options(words.sorts));
 
   const picked = () => all().filter((alarm) => view.selected.has(alarm.id));
   function pickAll(): void {
@@ -62,7 +61,7 @@ function createActions(context: Context, all: () => readonly Alarm[]): Part {
   }
 
   return {
-    element: el("div", { class: "actions" }, el("label", { class: "pick" }, box, says), ...ofSelected, ackAll, labelled(words.sort, sort, "sort")),
+    element: el("div", { class: "actions" }, el("label", { class: "pick" }, box, says), ...ofSelected, ackAll),
     draw() {
       const n = view.selected.size;
       const shown = all();
@@ -74,7 +73,6 @@ function createActions(context: Context, all: () => readonly Alarm[]): Part {
       for (const button of ofSelected) show(button, n > 0);
       show(ackAll, n === 0 && wants > 0);
       setText(ackAll, words.ackAllShown(wants));
-      if (sort.value !== view.sort) sort.value = view.sort;
     },
   };
 }
@@ -94,6 +92,7 @@ export function createFilters(context: Context): Filters {
   const group = createChoice(words.any);
   const type = createChoice(words.any);
   const device = el("input", { type: "text", "data-do": "device", autocomplete: "off", spellcheck: "false", placeholder: words.any, input: () => set({ device: device.value }) });
+  const sort = el("select", { "data-do": "sort", change: () => { view.sort = sort.value as Sort; changed(); } }, ...options(words.sorts));
   group.select.dataset["do"] = "group";
   type.select.dataset["do"] = "type";
   group.select.addEventListener("change", () => set({ group: group.select.value }));
@@ -106,7 +105,7 @@ export function createFilters(context: Context): Filters {
   };
   const clear = el("button", { type: "button", class: "link", "data-do": "reset", click: () => void reset() }, words.resetFilters);
   const more = el("div", { class: "more", id: "more-filters" },
-    labelled(words.filterState, state), labelled(words.filterGroup, group.select), labelled(words.filterType, type.select), labelled(words.filterDevice, device), clear);
+    labelled(words.filterState, state), labelled(words.filterGroup, group.select), labelled(words.filterType, type.select), labelled(words.filterDevice, device), labelled(words.sort, sort), clear);
   const badge = el("b");
   const toggle = el("button", { type: "button", class: "plain toggle", "data-do": "filters", "aria-expanded": "false", "aria-controls": "more-filters", click: () => { view.filtersOpen = !view.filtersOpen; changed(); } },
     icon("filter"), el("span", {}, words.filters), badge);
@@ -128,6 +127,7 @@ export function createFilters(context: Context): Filters {
       type.offer(offered.types, filter.type);
       if (text.value !== filter.text) text.value = filter.text;
       if (device.value !== filter.device) device.value = filter.device;
+      if (sort.value !== view.sort) sort.value = view.sort;
       if (state.value !== filter.state) state.value = filter.state;
       const n = wishes(filter);
       show(clear, n + filter.severities.size > 0);

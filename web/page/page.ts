@@ -1,7 +1,7 @@
 // The page at /: a header and a login around <tocsin-inbox>, which does all the rest.
 import type { TocsinInbox } from "../inbox/index.js";
 import type { Counts, TransportName } from "../client/src/types.js";
-import { choose, languages, type PageWords } from "./words.js";
+import { choose, languages, wordsOf, type PageWords } from "./words.js";
 
 const TOKEN = "tocsin.token";
 const LOOK = "tocsin.look";
@@ -55,7 +55,7 @@ let lang = choose([browser.get(LANG), ...navigator.languages]);
 let inbox: TocsinInbox | null = null;
 let counts: Counts | null = null;
 
-const words = (): PageWords => languages[lang]?.words ?? languages["en"]!.words;
+const words = (): PageWords => wordsOf(lang);
 
 /** What the token says of its user, only to show it: the server decides. */
 function claimsOf(token: string): { readonly sub: string; readonly admin: boolean } {

@@ -50,6 +50,9 @@ export const languages: Readonly<Record<string, { readonly name: string; readonl
   zh: { name: "中文", words: zh },
 };
 
+/** The words of a language, English for those that there are not. */
+export const wordsOf = (tag: string): PageWords => languages[tag]?.words ?? en;
+
 /** The first of the wanted languages that there is. */
 export function choose(wanted: readonly (string | null)[]): string {
   return wanted.map((tag) => tag?.toLowerCase().split("-")[0] ?? "").find((tag) => tag in languages) ?? "en";

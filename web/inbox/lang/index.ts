@@ -12,11 +12,18 @@ export interface Language {
 
 const all: Readonly<Record<string, Words>> = { en, zh };
 
-/** The first of the wanted languages (BCP 47) that there is, else English. */
-export function language(...wanted: readonly (string | null | undefined)[]): Language {
-  for (const tag of wanted) {
-    const words = all[tag?.toLowerCase().split("-")[0] ?? ""];
-    if (tag && words) return { tag, words };
+const primary = (tag: string | null | undefined): string => tag?.toLowerCase().split("-")[0] ?? "";
+
+/**
+ * The first of the wanted languages (BCP 47) that there is, else English. Dates are
+ * written as in the region that the browser names for it.
+ */
+export function language(wanted: readonly (string | null | undefined)[], browser: readonly string[]): Language {
+  for (const tag of [...wanted, ...browser]) {
+    const words = all[primary(tag)];
+    if (!tag || !words) continue;
+    const regional = tag.includes("-") ? tag : browser.find((one) => primary(one) === primary(tag));
+    return { tag: regional ?? tag, words };
   }
   return { tag: "en", words: en };
 }
