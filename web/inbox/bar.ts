@@ -33,7 +33,7 @@ function createCounters(context: Context): Part {
   const cells = severities.map((severity) => {
     const number = el("b", {}, "0");
     const button = el("button", { type: "button", class: `counter ${severity}`, "aria-pressed": "false", click: () => toggle(severity) },
-      shape(severity), number, el("span", { class: "word" }, words.severities[severity]));
+      shape(severity), number, " ", el("span", { class: "word" }, words.severities[severity]));
     return { severity, number, button };
   });
 

@@ -109,11 +109,14 @@ export function createList<L extends Line>({ scroller, body, before, draw, stamp
       element.remove();
       drawn.delete(known);
     }
+    const held = body.contains(active()) ? active() : null;
     let next: ChildNode | null = body.firstChild;
     for (const at of wanted) {
       const line = lines[at];
       if (line) next = place(line, at, next);
     }
+    // An element that is moved loses the focus.
+    if (held instanceof HTMLElement && held.isConnected && active() !== held) held.focus({ preventScroll: true });
   }
 
   /** What was at the top of the view stays there when lines come above it. */
