@@ -102,7 +102,7 @@ export class TocsinInbox extends HTMLElement {
   }
 
   connectedCallback(): void {
-    this.#sound = createSound(() => this.#panel?.draw());
+    this.#sound = createSound(() => this.#panel?.changed());
     for (const name of ["pointerdown", "keydown"]) document.addEventListener(name, this.#touched, { capture: true });
     this.#reopen();
   }

@@ -26,7 +26,8 @@ export interface List<L extends Line> {
   set(lines: readonly L[]): void;
   /** Draws what can be seen once more. */
   redraw(): void;
-  setHeight(pixels: number): void;
+  /** Takes the measures, after the room or the height of a line has become another. */
+  measure(height: number): void;
   current(): L | null;
   /** Goes to a line by its number, counted from where it is, and takes the focus there. */
   go(by: number): void;
@@ -48,6 +49,10 @@ export function createList<L extends Line>({ scroller, body, before, draw, stamp
   let lines: readonly L[] = [];
   let numbers = new Map<string, number>();
   let height = 56;
+  // Reading these from the document would have it laid out each time.
+  let top = 0;
+  let view = 0;
+  let head = 0;
   let current = -1;
   const drawn = new Map<string, Drawn>();
   const keys = new WeakMap<Element, string>();
@@ -94,9 +99,8 @@ export function createList<L extends Line>({ scroller, body, before, draw, stamp
   }
 
   function redraw(): void {
-    const top = Math.max(0, scroller.scrollTop - body.offsetTop);
     const first = Math.max(0, Math.floor(top / height) - BEYOND);
-    const last = Math.min(lines.length - 1, Math.ceil((top + scroller.clientHeight) / height) + BEYOND);
+    const last = Math.min(lines.length - 1, Math.ceil((top - head + view) / height) + BEYOND);
     // The current line stays, wherever it is: it may have the focus.
     const wanted: number[] = [];
     if (current >= 0 && current < first) wanted.push(current);
@@ -121,14 +125,13 @@ export function createList<L extends Line>({ scroller, body, before, draw, stamp
 
   /** What was at the top of the view stays there when lines come above it. */
   function hold(was: readonly L[]): void {
-    const top = scroller.scrollTop - body.offsetTop;
     if (top <= 0 || was.length === 0) return;
     const at = Math.floor(top / height);
     for (const line of was.slice(at, at + 20)) {
       const now = numbers.get(line.key);
       if (now === undefined) continue;
       const before = was.indexOf(line, at);
-      if (now !== before) scroller.scrollTop += (now - before) * height;
+      if (now !== before) scroll(top + (now - before) * height);
       return;
     }
   }
@@ -158,31 +161,42 @@ export function createList<L extends Line>({ scroller, body, before, draw, stamp
   function goTo(at: number): void {
     if (lines.length === 0) return;
     current = Math.min(lines.length - 1, Math.max(0, at));
-    const top = body.offsetTop + current * height;
-    const head = body.offsetTop;
-    if (top < scroller.scrollTop + head) scroller.scrollTop = top - head;
-    else if (top + height > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = top + height - scroller.clientHeight;
+    const from = head + current * height;
+    if (from < top + head) scroll(from - head);
+    else if (from + height > top + view) scroll(from + height - view);
     redraw();
     focus();
     moved(lines[current] ?? null);
   }
 
-  scroller.addEventListener("scroll", redraw, { passive: true });
+  function scroll(to: number): void {
+    scroller.scrollTop = to;
+    top = scroller.scrollTop;
+  }
+
+  scroller.addEventListener("scroll", () => {
+    top = scroller.scrollTop;
+    redraw();
+  }, { passive: true });
 
   return {
     set, redraw, goTo, focus,
-    setHeight(pixels) {
-      if (pixels === height) return;
-      const at = scroller.scrollTop / height;
-      height = pixels;
-      for (const one of drawn.values()) one.at = -1;
-      body.style.height = `${lines.length * height}px`;
-      scroller.scrollTop = at * height;
+    measure(pixels) {
+      const at = top / height;
+      if (pixels !== height) {
+        height = pixels;
+        for (const one of drawn.values()) one.at = -1;
+        body.style.height = `${lines.length * height}px`;
+        scroll(at * height);
+      }
+      top = scroller.scrollTop;
+      view = scroller.clientHeight;
+      head = body.offsetTop;
       redraw();
     },
     current: () => lines[current] ?? null,
     go: (by) => goTo(current + by),
-    page: () => Math.max(1, Math.floor(scroller.clientHeight / height) - 2),
+    page: () => Math.max(1, Math.floor(view / height) - 2),
     take(inside) {
       const element = inside.closest('[role="row"]');
       const at = numbers.get((element && keys.get(element)) ?? "");

@@ -31,6 +31,8 @@ const NARROW_PX = 700;
 export interface Panel {
   readonly element: HTMLElement;
   draw(): void;
+  /** Draws soon. */
+  changed(): void;
   open(id: string): boolean;
   focus(): void;
   close(): void;
@@ -118,6 +120,7 @@ function listen({ inbox, view, changed }: Context, aloud: ReturnType<typeof crea
 export function createPanel({ root, inbox, view, sound, language, opening }: PanelOptions): Panel {
   const { words } = language;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let chime: ReturnType<typeof setTimeout> | undefined;
   let all: Alarm[] = [];
   let shown: readonly Alarm[] = [];
   let rows: readonly Row[] = [];
@@ -160,11 +163,11 @@ export function createPanel({ root, inbox, view, sound, language, opening }: Pan
     element.classList.toggle("narrow", width < NARROW_PX);
     element.classList.toggle("medium", width >= NARROW_PX && width < 1000);
     const height = Number.parseFloat(getComputedStyle(body).getPropertyValue("--row"));
-    if (height > 0) list.setHeight(height);
-    list.redraw();
+    if (height > 0) list.measure(height);
   }
   const size = new ResizeObserver(fit);
   size.observe(element);
+  size.observe(scroller);
   const ages = setInterval(() => { list.redraw(); bar.draw(); }, AGE_MS);
 
   function draw(): void {
@@ -178,7 +181,6 @@ export function createPanel({ root, inbox, view, sound, language, opening }: Pan
     shown = fitting;
     const known = new Set(all.map((alarm) => alarm.id));
     for (const id of view.selected) if (!known.has(id)) view.selected.delete(id);
-    sound.want(all.some(wantsSound));
     filters.told(all, shown);
     bar.draw();
     banners.draw();
@@ -188,10 +190,13 @@ export function createPanel({ root, inbox, view, sound, language, opening }: Pan
     show(empty, rows.length === 0);
     setText(empty, !view.begun ? words.waiting : all.some(isOpen) ? words.noMatch : `${words.nothing} ${words.nothingText}`);
     detail.draw();
+    // The first sound takes a browser its time, which must not be the picture's.
+    clearTimeout(chime);
+    chime = setTimeout(() => sound.want(all.some(wantsSound)));
   }
 
   return {
-    element, draw,
+    element, changed, draw,
     open(id) {
       const alarm = all.find((one) => one.id === id);
       if (alarm) context.open(alarm);
@@ -200,6 +205,7 @@ export function createPanel({ root, inbox, view, sound, language, opening }: Pan
     focus: list.focus,
     close() {
       clearTimeout(timer);
+      clearTimeout(chime);
       clearInterval(ages);
       size.disconnect();
       aloud.close();
