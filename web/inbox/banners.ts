@@ -49,11 +49,13 @@ export function createBanners(context: Context): Part {
   }
 
   function drawLink(): void {
-    const { name } = inbox.state;
-    const text = name === "stale" ? say.staleText : name === "offline" || (name === "connecting" && view.begun) ? say.offlineText
+    // Trying again is no news to who knows that he is offline.
+    const name = inbox.state.name === "connecting" && view.begun ? "offline" : inbox.state.name;
+    const text = name === "stale" ? say.staleText : name === "offline" ? say.offlineText
       : name === "superseded" ? say.supersededText : name === "refused" ? say.refusedText : null;
-    const asOf = view.current > 0 ? say.asOf(format.time(new Date(view.current).toISOString())) : "";
-    link.set(text && `${name} ${asOf}`, () => [words(say.states[name === "connecting" ? "reconnecting" : name], text ?? "", " ", el("small", {}, asOf))]);
+    const asOf = view.begun && view.current > 0 ? say.asOf(format.time(new Date(view.current).toISOString())) : "";
+    link.set(text && `${name} ${asOf}`, () => [words(`${say.states[name === "connecting" ? "offline" : name]}.`, text ?? "", " ", el("small", {}, asOf))]);
+    setAttribute(link.element, "data-state", name);
   }
 
   function drawNotice(): void {
@@ -79,7 +81,6 @@ export function createBanners(context: Context): Part {
       drawLink();
       flood.set(now ? `${now.since} ${now.quiet}` : null, () => (now ? [words(`${say.flood}.`, say.floodText(format.time(now.since), now.quiet))] : []));
       drawNotice();
-      setAttribute(link.element, "data-state", inbox.state.name);
     },
   };
 }

@@ -79,7 +79,7 @@ function createBell({ words, inbox, readAll }: Context): Part {
 /** The connection, in words and by a dot whose shape differs, too. */
 function createConnection(context: Context): Part {
   const text = el("span");
-  const chip = el("span", { class: "connection", role: "status" }, el("span", { class: "dot", "aria-hidden": "true" }), text);
+  const chip = el("span", { class: "connection" }, el("span", { class: "dot", "aria-hidden": "true" }), text);
   const again = el("button", { type: "button", class: "link", "data-do": "connect", click: () => context.inbox.connect() });
   return {
     element: el("div", { class: "state-box" }, chip, again),

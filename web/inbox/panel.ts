@@ -1,6 +1,6 @@
 // The panel brings its parts together, and draws them when something has changed.
 import type { Alarm, Entry, Inbox } from "../client/src/types.js";
-import { createAloud, type Raised } from "./aloud.js";
+import { createAloud, type Aloud, type Raised } from "./aloud.js";
 import { createBanners } from "./banners.js";
 import { createBar, stateText } from "./bar.js";
 import { createCommands } from "./commands.js";
@@ -24,8 +24,9 @@ import { alarmsAt, drop, forget, loadOlder, type View } from "./view.js";
 const DRAW_MS = 40;
 /** What comes so soon after the beginning is what there was, not news. */
 const SETTLING_MS = 1500;
-/** How often ages are written anew. */
-const AGE_MS = 10_000;
+/** How often the connection is written anew, and the ages, every so many times. */
+const TICK_MS = 1000;
+const AGE_TICKS = 10;
 const NARROW_PX = 700;
 
 export interface Panel {
@@ -85,7 +86,9 @@ function createFoot(context: Context): { readonly element: HTMLElement; draw(all
 }
 
 /** Hears the client, and keeps in the view what has to be told. */
-function listen({ inbox, view, changed }: Context, aloud: ReturnType<typeof createAloud>, said: (text: string) => void, context: Context): () => void {
+function listen(context: Context, aloud: Aloud): () => void {
+  const { inbox, view, changed, words } = context;
+  let away = false;
   let settled = Date.now() + SETTLING_MS;
   const isNews = (entry: Entry) => "alarm" in entry && (entry.type === "alarm.raised" || (entry.type === "alarm.updated" && entry.alarm.severity === "critical" && !entry.alarm.acked));
   const ends = [
@@ -105,8 +108,12 @@ function listen({ inbox, view, changed }: Context, aloud: ReturnType<typeof crea
       changed();
     }),
     inbox.on("state", (state) => {
-      if (state.name === "live" || state.name === "polling") view.begun = true;
-      said(stateText(state, view.begun, context));
+      const here = state.name === "live" || state.name === "polling";
+      // That it is not there is told by a banner.
+      if (here && away) aloud.polite(words.heardState(stateText(state, true, context)));
+      if (here) view.begun = true;
+      else if (!away) view.current = Date.now();
+      away = view.begun && !here;
       changed();
     }),
     inbox.on("problem", (problem) => {
@@ -155,7 +162,7 @@ export function createPanel({ root, inbox, view, sound, language, opening }: Pan
   body.addEventListener("click", actions.clicked);
   body.addEventListener("focusin", actions.focused);
   element.addEventListener("keydown", createKeys({ context, list, filters, shown: () => shown, openRow: actions.openRow, select: actions.select }));
-  const unlisten = listen(context, aloud, aloud.polite, context);
+  const unlisten = listen(context, aloud);
 
   function fit(): void {
     const width = element.clientWidth;
@@ -168,13 +175,15 @@ export function createPanel({ root, inbox, view, sound, language, opening }: Pan
   const size = new ResizeObserver(fit);
   size.observe(element);
   size.observe(scroller);
-  const ages = setInterval(() => { list.redraw(); bar.draw(); }, AGE_MS);
+  let ticks = 0;
+  const clock = setInterval(() => {
+    bar.draw();
+    if (++ticks % AGE_TICKS === 0) list.redraw();
+  }, TICK_MS);
 
   function draw(): void {
     clearTimeout(timer);
     timer = undefined;
-    const { name } = inbox.state;
-    if (name === "live" || name === "polling") view.current = Date.now();
     all = alarmsAt(inbox, view);
     const fitting = matching(all, view.filter);
     rows = arrange(fitting, view.sort, inbox.counts.flood !== undefined, view.opened);
@@ -206,7 +215,7 @@ export function createPanel({ root, inbox, view, sound, language, opening }: Pan
     close() {
       clearTimeout(timer);
       clearTimeout(chime);
-      clearInterval(ages);
+      clearInterval(clock);
       size.disconnect();
       aloud.close();
       unlisten();
