@@ -1,6 +1,7 @@
 // Builds dist/, which is committed so that Go users need no Node. `make web` runs it.
 // Each entry is one bundle; what a bundle may weigh is in the test of sizes.
 import { build, transform } from "esbuild";
+import { execFileSync } from "node:child_process";
 import { readFile, rm } from "node:fs/promises";
 
 /** What is copied as it is. */
@@ -19,6 +20,7 @@ const styleText = {
 
 /** One bundle each: what is built, from where, to where. */
 const bundles = [
+  { entryPoints: ["client/src/index.ts"], outfile: "dist/client/tocsin-client.js" },
   { entryPoints: { "tocsin-inbox": "inbox/index.ts" }, outdir: "dist/inbox", plugins: [styleText] },
   { entryPoints: ["page/page.ts", "page/page.css", "page/index.html", "page/icon.svg"], outdir: "dist/page", loader: copied, target: ["es2022", "chrome123"] },
 ];
@@ -27,3 +29,5 @@ await rm("dist", { recursive: true, force: true });
 for (const bundle of bundles) {
   await build({ bundle: true, format: "esm", target: "es2022", minify: true, legalComments: "none", logLevel: "warning", ...bundle });
 }
+// The types of the client, as its package brings them.
+execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "client"], { stdio: "inherit" });
