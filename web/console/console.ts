@@ -10,7 +10,7 @@ import { connections, people } from "./people";
 import { revoke } from "./revoke";
 import { send } from "./send";
 import { cleanToken, storeToken, storedToken, takeToken, userOf } from "./session";
-import { choose, language, t, translate } from "./words";
+import { choose, dress, language, t } from "./words";
 
 const panels: readonly Panel[] = [overview, people, connections, directory, send, explain, revoke, letters];
 
@@ -78,7 +78,7 @@ async function enter(token: string): Promise<void> {
 }
 
 function begin(): void {
-  translate();
+  dress();
   put(byId("panels-list"), ...panels.map((panel) => h("li", {}, h("a", { href: `#${panel.name}` }, t(panel.title)))));
   for (const button of document.querySelectorAll(".leave")) button.addEventListener("click", () => ask(""));
   byId("language").textContent = language === "zh" ? "English" : "中文";

@@ -5,7 +5,7 @@ import { examine, type Examination, type Examined } from "./examine";
 import { milliseconds } from "./finding";
 import { clockWords, reportOf, verdictWords } from "./report";
 import { claimsOf, cleanToken, storeToken, storedToken, takeToken, userOf } from "./session";
-import { choose, language, t, translate, transportName } from "./words";
+import { choose, dress, language, t, transportName } from "./words";
 
 let token = "";
 let running: AbortController | null = null;
@@ -121,7 +121,7 @@ function enter(given: string): void {
 }
 
 function start(): void {
-  translate();
+  dress();
   document.title = `Tocsin – ${t("Transport doctor")}`;
   byId("language").textContent = language === "zh" ? "English" : "中文";
   byId("language").setAttribute("lang", language === "zh" ? "en" : "zh-CN");

@@ -3,15 +3,21 @@ import { chinese } from "./chinese";
 
 export type Language = "en" | "zh";
 
-const kept = "tocsin.language";
+/** Where all pages keep what the user chose. */
+const kept = "tocsin.lang";
+const look = "tocsin.look";
+
+function chosen(key: string): string {
+  try {
+    return localStorage.getItem(key) ?? "";
+  } catch {
+    return ""; // Then the browser decides.
+  }
+}
 
 function preferred(): Language {
-  try {
-    const chosen = localStorage.getItem(kept);
-    if (chosen === "en" || chosen === "zh") return chosen;
-  } catch {
-    // Then the browser decides.
-  }
+  const mine = chosen(kept);
+  if (mine === "en" || mine === "zh") return mine;
   return navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
 }
 
@@ -33,8 +39,9 @@ export function t(text: string, values: Readonly<Record<string, string | number>
   return found.replace(/\{(\w+)\}/g, (all, name: string) => (name in values ? String(values[name]) : all));
 }
 
-/** Puts the texts of the page itself into the user's language: what has data-t, and its labels. */
-export function translate(): void {
+/** Puts the page into the user's language, where it has data-t, and into his look. */
+export function dress(): void {
+  document.documentElement.dataset["theme"] = chosen(look) || "auto";
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
   for (const element of document.querySelectorAll<HTMLElement>("[data-t]")) element.textContent = t(element.textContent ?? "");
 }
