@@ -22,7 +22,7 @@ test: setup lint ## everything that must hold; CI runs this and nothing else
 	git diff --exit-code --stat -- web/dist # what is committed is what is built
 	@test -z "$$(git ls-files --others --exclude-standard -- web/dist)" || { git status --short -- web/dist; exit 1; }
 	cd web && npm test
-	go test -run '^TestAllocs' $(if $(CI),-count=1) ./server/alarm ./server/inbox ./transports/alarmpush ./transports/native ./transports/sse ./transports/stomp
+	go test -run '^TestAllocs' $(if $(CI),-count=1) ./server/alarm ./server/httpd ./server/inbox ./transports/alarmpush ./transports/native ./transports/sse ./transports/stomp
 	go test -race -p 2 -timeout 15m $(if $(CI),-count=1) ./...
 
 web: web/node_modules/.package-lock.json ## check and build what browsers get, into web/dist

@@ -48,6 +48,7 @@ const (
 	Expired     Reason = "expired"     // the token's time is over
 	Revoked     Reason = "revoked"     // the token was taken back
 	Superseded  Reason = "superseded"  // too many connections of one user: the oldest goes
+	Kicked      Reason = "kicked"      // an administrator wants him to come back
 	Stale       Reason = "stale"       // the node has lost touch with the log
 	Unavailable Reason = "unavailable" // the log cannot be read
 )

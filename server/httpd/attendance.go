@@ -49,7 +49,7 @@ func (a *attendance) Known(d *transports.Dialogue, id transports.Identity) {
 // Delivers implements transports.Host.
 func (a *attendance) Delivers() (reached func(inbox.Reach), done func()) {
 	session := a.present.Subscribe()
-	return session.Reached, session.End
+	return a.s.reached(session, a.transport), session.End
 }
 
 // Ended implements transports.Host.

@@ -98,6 +98,7 @@ var kinds = []struct {
 	{auth.ErrExpired, oldToken},
 	{transports.Expired, oldToken},
 	{transports.Revoked, oldToken},
+	{transports.Kicked, kind{"kicked", 503, "An administrator has ended the connection", time.Second}},
 	{auth.ErrUnavailable, kind{"keys-unavailable", 503, "The token cannot be judged now", 5 * time.Second}},
 	{errForbidden, kind{"forbidden", 403, "Not allowed", 0}},
 	{errOrigin, kind{"origin", 403, "Not allowed from this page", 0}},

@@ -45,10 +45,13 @@ type Server struct {
 
 	stomp *stomp.Options // of its conversations; nil where it is not served
 
-	sse     *metrics.Transport
-	poll    *metrics.Transport
-	html    *metrics.Transport
-	origins transports.Origins
+	sse      *metrics.Transport
+	poll     *metrics.Transport
+	longPoll *metrics.Transport
+	html     *metrics.Transport
+	waits    map[string]*metrics.Delivery // by transport
+	begun    time.Time
+	origins  transports.Origins
 }
 
 // New returns a Server that listens nowhere yet.
@@ -66,7 +69,8 @@ func New(o Options) (*Server, error) {
 		s.o.Auth.Revocations.Changed(s.sessions.revoke)
 	}
 	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
-	s.html = s.o.Metrics.Transport("page")
+	s.longPoll, s.html = s.o.Metrics.Transport(byLongPoll), s.o.Metrics.Transport("page")
+	s.measure()
 	if err := s.newSockets(); err != nil {
 		return nil, err
 	}

@@ -45,6 +45,9 @@ type ViewOptions struct {
 	Reloaded func()
 	// Now is the server's clock; nil is time.Now.
 	Now func() time.Time
+	// Observe, unless nil, hears of each change that readers are told of while the
+	// view is served. One goroutine calls it, which it holds up.
+	Observe func(Observed)
 	// Logger hears of reloads; nil is silent.
 	Logger *slog.Logger
 }
@@ -211,6 +214,18 @@ func (v *View) advance(s *state, e *Entry, data []byte) {
 	if v.o.Topic != nil && strings.HasPrefix(e.Subject, prefixTopic) {
 		v.o.Topic(*e)
 	}
+	if v.o.Observe != nil && isItem(e.Subject) && !e.Quiet {
+		v.o.Observe(Observed{min(e.Severity, Critical), e.AnnouncedAt() == e.Seq, e.At, e.Stored})
+	}
+}
+
+// Observed is a change that readers are told of, for those who count.
+type Observed struct {
+	Severity Severity // 0 of a notice
+	// New: it announces something, a raise, an escalation or a notice.
+	New bool
+	// At is when it happened, Stored when the log took it.
+	At, Stored time.Time
 }
 
 // publish tells those who wait for the head.

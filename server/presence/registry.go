@@ -86,6 +86,9 @@ func New(o Options) *Registry {
 	return &Registry{o: o, connections: map[*Connection]struct{}{}, pollers: map[poller]*Connection{}}
 }
 
+// Node is what people call this node.
+func (r *Registry) Node() string { return r.o.Node }
+
 // A Connection is one client's that is known.
 type Connection struct {
 	r         *Registry

@@ -171,7 +171,7 @@ func (n *node) beginEpoch(ctx context.Context) (err error) {
 func (n *node) followLog(ctx context.Context) error {
 	n.view = inbox.NewView(n.store, inbox.ViewOptions{
 		Window: int(n.conf.Window), Unassigned: n.conf.UnassignedGroups, Logger: n.logger,
-		Topic: n.topics.Heard, Reloaded: n.topics.Missed,
+		Observe: httpd.Observe(n.metrics), Topic: n.topics.Heard, Reloaded: n.topics.Missed,
 	})
 	// Ends with running.
 	n.background.Go(func() { _ = n.view.Run(n.running) })
