@@ -103,7 +103,8 @@ const (
 	// WebSocket is a handshake for a connection with the frames of SockJS: its
 	// conversation is made by Frame.
 	WebSocket
-	// RawWebSocket is one without them, for clients that are no browsers.
+	// RawWebSocket is one without them: at /websocket, for clients that are no
+	// browsers, and at the endpoint itself, for those that dropped SockJS.
 	RawWebSocket
 )
 
@@ -112,7 +113,9 @@ const (
 func (c *Carrier) Upgrades(r *http.Request, path string) Kind {
 	t, ok := c.find(path)
 	switch {
-	case !ok || t.does != websocket || r.Method != http.MethodGet || !handshake(r):
+	case !ok || t.does != websocket && t.does != greeting || r.Method != http.MethodGet || !handshake(r):
+		return Request
+	case c.o.NoWebSocket:
 		return Request
 	case t.session == "":
 		return RawWebSocket

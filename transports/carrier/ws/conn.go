@@ -28,6 +28,7 @@ type Conn struct {
 	session *melody.Session
 	socket  *socket
 	talk    Conversation
+	binary  bool // what its messages are, both ways
 
 	closing atomic.Bool
 
@@ -105,7 +106,7 @@ func (c *Conn) head(frame []byte) []byte {
 		frame[1] = 127
 		binary.BigEndian.PutUint64(frame[2:], uint64(n))
 	}
-	if frame[0] = textFrame; c.o.Binary {
+	if frame[0] = textFrame; c.binary {
 		frame[0] = binaryFrame
 	}
 	return frame
@@ -160,7 +161,7 @@ func (c *Conn) open(s *melody.Session) {
 func (c *Conn) receive(message []byte) {
 	switch {
 	case c.closing.Load(): // what still comes is too late
-	case !c.o.Binary && !utf8.Valid(message):
+	case !c.binary && !utf8.Valid(message):
 		c.Close(CodeNotUTF8, "text frames are UTF-8")
 	default:
 		c.hear(message)
