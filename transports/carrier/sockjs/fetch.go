@@ -18,8 +18,9 @@ type fetch struct {
 	told     int           // bytes of frames
 	w        http.ResponseWriter
 	rc       *http.ResponseController
-	begun    bool // the headers are out
-	beats    bool // a heartbeat is due
+	begun    bool          // the headers are out
+	beats    bool          // a heartbeat is due
+	over     chan struct{} // closed when it is answered, or its client gone
 }
 
 const (
@@ -28,6 +29,9 @@ const (
 	linger = 5 * time.Millisecond
 	// maxIgnored bounds the body of a request that needs none.
 	maxIgnored = 4 << 10
+	// grace is how long a request waits for the one before it, whose client has
+	// gone and may have been noticed a moment later.
+	grace = 50 * time.Millisecond
 )
 
 // The frames that are always the same.
@@ -45,7 +49,7 @@ func fetches(form *form) func(*Carrier, *request) error {
 }
 
 func (c *Carrier) fetch(q *request, form *form) error {
-	f := &fetch{form: form, rung: make(chan struct{}, 1), w: q.w, rc: http.NewResponseController(q.w)}
+	f := &fetch{form: form, rung: make(chan struct{}, 1), over: make(chan struct{}), w: q.w, rc: http.NewResponseController(q.w)}
 	if form.callback {
 		var ok bool
 		if f.callback, ok = callbackOf(q); !ok {
@@ -57,7 +61,11 @@ func (c *Carrier) fetch(q *request, form *form) error {
 		http.Error(q.w, "no payload expected", http.StatusRequestEntityTooLarge)
 		return nil //nolint:nilerr // it is answered
 	}
-	s, anew, busy, err := c.attach(q.session, f)
+	defer close(f.over)
+	s, anew, other, err := c.attach(q.session, f)
+	if other != nil && wait(other.over, grace) {
+		s, anew, other, err = c.attach(q.session, f)
+	}
 	if err != nil {
 		return err
 	}
@@ -67,7 +75,7 @@ func (c *Carrier) fetch(q *request, form *form) error {
 		}
 	}
 	c.cookie(q.w, q.r)
-	if busy {
+	if other != nil {
 		_ = f.write(form.append(nil, busyFrame, f.callback), c.o.WriteTimeout) // who is gone hears nothing
 		return nil
 	}
@@ -135,6 +143,18 @@ func (s *session) serve(f *fetch, r *http.Request) error {
 		case <-r.Context().Done():
 			return r.Context().Err()
 		}
+	}
+}
+
+// wait waits for the channel's end, for some time.
+func wait(over <-chan struct{}, most time.Duration) bool {
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-over:
+		return true
+	case <-t.C:
+		return false
 	}
 }
 

@@ -26,7 +26,7 @@ var (
 	xhrStream = form{contentType: javaScript, open: always(""), close: "\n",
 		// Browsers hand nothing to their page before they have got some.
 		prelude: always(strings.Repeat("h", 2048) + "\n")}
-	eventSource = form{contentType: "text/event-stream; charset=UTF-8", open: always("data: "), close: "\r\n\r\n",
+	eventSource = form{contentType: "text/event-stream", open: always("data: "), close: "\r\n\r\n",
 		prelude: always("\r\n")}
 	htmlFile = form{contentType: html, callback: true, open: always("<script>\np("), quoted: true, close: ");\n</script>\r\n",
 		prelude: htmlHead}

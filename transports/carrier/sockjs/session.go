@@ -226,35 +226,34 @@ func (c *Carrier) forget(s *session) {
 }
 
 // attach returns the session with this name and makes the request the one that
-// fetches from it; anew says that there was none. busy: another request fetches
-// already.
-func (c *Carrier) attach(name string, f *fetch) (s *session, anew, busy bool, err error) {
+// fetches from it; anew says that there was none. other is one that fetches already.
+func (c *Carrier) attach(name string, f *fetch) (s *session, anew bool, other *fetch, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, false, false, ErrClosed
+		return nil, false, nil, ErrClosed
 	}
 	if s = c.sessions[name]; s != nil {
-		return s, false, !s.attach(f), nil
+		return s, false, s.attach(f), nil
 	}
 	if len(c.sessions) >= c.o.Sessions {
-		return nil, false, false, ErrFull
+		return nil, false, nil, ErrFull
 	}
 	s = &session{c: c, name: name, fetch: f, posting: make(chan struct{}, 1), over: make(chan struct{})}
 	s.moved.L = &s.mu
 	c.sessions[name] = s
-	return s, true, false, nil
+	return s, true, nil, nil
 }
 
-// attach makes the request the one that fetches, if there is no other.
-func (s *session) attach(f *fetch) bool {
+// attach makes the request the one that fetches, unless there is another.
+func (s *session) attach(f *fetch) (other *fetch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fetch != nil {
-		return false
+		return s.fetch
 	}
 	s.fetch = f
 	s.timer.Stop()
 	s.moved.Broadcast()
-	return true
+	return nil
 }
