@@ -59,7 +59,7 @@ func (c *Carrier) fetch(q *request, form *form) error {
 	// Read to its end, since net/http sees that the client goes only after that.
 	if _, err := io.Copy(io.Discard, http.MaxBytesReader(q.w, q.r.Body, maxIgnored)); err != nil {
 		http.Error(q.w, "no payload expected", http.StatusRequestEntityTooLarge)
-		return nil //nolint:nilerr // it is answered
+		return nil
 	}
 	defer close(f.over)
 	s, anew, other, err := c.attach(q.session, f)
