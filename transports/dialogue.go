@@ -84,6 +84,8 @@ type DialogueOptions struct {
 	CommandTimeout time.Duration
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
+	// Lasting: a delivery lasts as long as the connection, whatever Limits.Rotate.
+	Lasting bool
 }
 
 // defaultTimeout is that of beginning and of commands.
@@ -287,7 +289,7 @@ func (d *Dialogue) deliver(v Voice, from inbox.Start) {
 		return
 	}
 	s.Expires = time.Time{} // which a new token moves: the timer knows
-	s.Delivered = d.o.Delivered
+	s.Delivered, s.Lasting = d.o.Delivered, d.o.Lasting
 	var done func()
 	s.Reached, done = d.host.Delivers()
 	d.stream = d.o.Pump.Stream(s, v, func(err error) {

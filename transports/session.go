@@ -32,6 +32,8 @@ type Session struct {
 	// one call at a time. It must not wait. Once and a Held leave it to their caller,
 	// who knows when the answer is written.
 	Reached func(inbox.Reach)
+	// Lasting: it is not ended by Limits.Rotate.
+	Lasting bool
 }
 
 // A Reason says why the server ends a session. As the cause of the session's

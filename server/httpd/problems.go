@@ -23,6 +23,7 @@ import (
 	"tocsin/transports/carrier/ws"
 	"tocsin/transports/native"
 	"tocsin/transports/page"
+	"tocsin/transports/stomp"
 )
 
 // Errors of the edge itself.
@@ -104,6 +105,8 @@ var kinds = []struct {
 	{sockjs.ErrOrigin, kind{"origin", 403, "Not allowed from this page", 0}},
 	{page.ErrOrigin, kind{"origin", 403, "Not allowed from this page", 0}},
 	{page.ErrCSRF, kind{"csrf", 403, "The form is not of this session", 0}},
+	{stomp.ErrNoToken, noToken},
+	{stomp.ErrForbidden, kind{"forbidden", 403, "Not allowed", 0}},
 	{native.ErrForbidden, kind{"forbidden", 403, "Not allowed", 0}},
 	{errNotFound, kind{"not-found", 404, "Not found", 0}},
 	{explaining.ErrOff, kind{"not-found", 404, "Not found", 0}},

@@ -15,6 +15,7 @@ import (
 	"tocsin/server/metrics"
 	"tocsin/transports"
 	"tocsin/transports/native"
+	"tocsin/transports/stomp"
 )
 
 // maxHeaderBytes bounds a request's header.
@@ -40,6 +41,8 @@ type Server struct {
 	// What their conversations have in common.
 	conversations *native.Options
 	publishing    *native.Options
+
+	stomp *stomp.Options // of its conversations; nil where it is not served
 
 	sse     *metrics.Transport
 	poll    *metrics.Transport

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,12 @@ type ViewOptions struct {
 	// FloodCheck is how often it is looked whether floods have ended for want of
 	// alarms; 0 is 1 s.
 	FloodCheck time.Duration
+	// Topic, unless nil, hears of each entry of a topic once the head has reached
+	// it, one after the other; it must not wait. The entry's body is not to be
+	// changed. Reloaded, unless nil, hears that the log had to be loaded again:
+	// Topic may have missed entries.
+	Topic    func(Entry)
+	Reloaded func()
 	// Now is the server's clock; nil is time.Now.
 	Now func() time.Time
 	// Logger hears of reloads; nil is silent.
@@ -182,6 +189,9 @@ func (v *View) swap(s *state) {
 	v.mu.Unlock()
 	select {
 	case <-v.ready:
+		if v.o.Reloaded != nil {
+			v.o.Reloaded()
+		}
 	default:
 		close(v.ready)
 	}
@@ -198,6 +208,9 @@ func (v *View) advance(s *state, e *Entry, data []byte) {
 	v.mu.Unlock()
 	s.wake(e)
 	v.ringMisrouted(s)
+	if v.o.Topic != nil && strings.HasPrefix(e.Subject, prefixTopic) {
+		v.o.Topic(*e)
+	}
 }
 
 // publish tells those who wait for the head.

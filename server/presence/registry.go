@@ -18,7 +18,7 @@ type Kind string
 // Subscribed and Unsubscribed may come again, when the token's groups change.
 const (
 	Connected    Kind = "connected"    // it is known whose it is
-	Subscribed   Kind = "subscribed"   // the delivery of his inbox has begun
+	Subscribed   Kind = "subscribed"   // the delivery of his inbox, or of a topic, has begun
 	Unsubscribed Kind = "unsubscribed" // and ended
 	Disconnected Kind = "disconnected"
 )
@@ -32,6 +32,8 @@ type Event struct {
 	Transport  string
 	Node       string
 	At         time.Time
+	// Destination names what was subscribed to, where that is not his inbox.
+	Destination string
 }
 
 // AwayAfter is how long a poller may stay away before he is taken for gone,
@@ -103,8 +105,21 @@ func (r *Registry) Connect(user, transport string) *Connection {
 	r.mu.Lock()
 	r.add(c)
 	r.mu.Unlock()
-	c.tell(Connected)
+	c.tell(Connected, "")
 	return c
+}
+
+// Name names the connection among those of all nodes and times.
+func (c *Connection) Name() string { return c.r.name(c.id) }
+
+// User is whose it is.
+func (c *Connection) User() string { return c.user }
+
+// Listen notes that the connection is told of something besides his inbox, of
+// which there is no evidence; call done, once, when that is over.
+func (c *Connection) Listen(destination string) (done func()) {
+	c.tell(Subscribed, destination)
+	return func() { c.tell(Unsubscribed, destination) }
 }
 
 // add needs the lock.
@@ -119,7 +134,7 @@ func (c *Connection) Subscribe() *Session {
 	c.r.mu.Lock()
 	s := c.r.begin(c)
 	c.r.mu.Unlock()
-	c.tell(Subscribed)
+	c.tell(Subscribed, "")
 	return s
 }
 
@@ -141,12 +156,12 @@ func (c *Connection) Close() {
 	if s != nil {
 		s.End()
 	}
-	c.tell(Disconnected)
+	c.tell(Disconnected, "")
 }
 
-func (c *Connection) tell(k Kind) {
+func (c *Connection) tell(k Kind, destination string) {
 	if o := &c.r.o; o.Observe != nil {
-		o.Observe(Event{Kind: k, Connection: c.r.name(c.id), User: c.user, Transport: c.transport, Node: o.Node, At: o.Now()})
+		o.Observe(Event{Kind: k, Connection: c.r.name(c.id), User: c.user, Transport: c.transport, Node: o.Node, At: o.Now(), Destination: destination})
 	}
 }
 
@@ -171,8 +186,8 @@ func (r *Registry) Poll(user, transport string, groups []string) (s *Session, do
 	s = c.session
 	r.mu.Unlock()
 	if comes {
-		c.tell(Connected)
-		c.tell(Subscribed)
+		c.tell(Connected, "")
+		c.tell(Subscribed, "")
 	}
 	return s, func() {
 		r.mu.Lock()

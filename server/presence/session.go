@@ -60,5 +60,5 @@ func (s *Session) End() {
 		}
 	}
 	r.mu.Unlock()
-	s.c.tell(Unsubscribed)
+	s.c.tell(Unsubscribed, "")
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"tocsin/server/httpd"
+	"tocsin/server/topics"
 )
 
 // Names of the older protocols (docs/compat), in the order of its pages.
@@ -24,6 +25,14 @@ func isCompat(name string) bool { return slices.Contains(compatNames, name) }
 func isNetwork(text string) bool {
 	_, err := netip.ParsePrefix(text)
 	return err == nil
+}
+
+// makeTopics makes what the view tells of topics; only STOMP has them.
+func (n *node) makeTopics(context.Context) error {
+	n.topics = topics.New(topics.Options{Log: n.store, Epoch: n.epoch})
+	// Ends with running.
+	n.background.Go(func() { n.topics.Run(n.running) })
+	return nil
 }
 
 // compat is what the doors need to serve the older protocols.
@@ -57,7 +66,8 @@ func (n *node) compat(ctx context.Context) (*httpd.Compat, error) {
 		o.Notices = &httpd.Notices{Path: n.conf.NoticesPath}
 	}
 	if on(compatStomp) {
-		o.Stomp = &httpd.Stomp{Path: n.conf.StompPath, SockJSPath: n.conf.SockJSPath}
+		o.Stomp = &httpd.Stomp{Path: n.conf.StompPath, SockJSPath: n.conf.SockJSPath, Topics: n.topics,
+			Apps: n.conf.StompApps, PublishersOnly: n.conf.StompSend == sendPublish}
 	}
 	return o, nil
 }

@@ -43,6 +43,8 @@ type settings struct {
 	AppPushPath           string
 	NoticesPath           string
 	StompPath, SockJSPath string
+	StompApps             map[string]string
+	StompSend             string
 	Ping, StreamLifetime  time.Duration
 	ClientRetry           time.Duration
 	Connections           int
@@ -67,6 +69,7 @@ const (
 	syncAlways, syncInterval = "always", "interval"
 	timeClamp, timeTrust     = "clamp", "trust"
 	formatText, formatJSON   = "text", "json"
+	sendUsers, sendPublish   = "users", "publish"
 )
 
 // defaults are the settings when nothing is said.
@@ -83,6 +86,7 @@ func defaults() settings {
 		Compat: slices.Clone(compatNames), PublishFrom: []string{},
 		AlarmPushPath: "/ws/alarm", OplinkPath: "/message-center", AppPushPath: "/push", NoticesPath: "/notice",
 		StompPath: "/stomp", SockJSPath: "/endpoint-websocket",
+		StompApps: map[string]string{"v1/chat": "chat/v1"}, StompSend: sendUsers,
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
 		Connections: 20, AuthTimeout: 10 * time.Second, DeadAfter: 45 * time.Second,
 		PollBusy: 5 * time.Second, PollIdle: 30 * time.Second, WriteTimeout: 5 * time.Second,

@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/olahol/melody"
 )
@@ -28,7 +27,7 @@ type Conn struct {
 	session *melody.Session
 	socket  *socket
 	talk    Conversation
-	binary  bool // what its messages are, both ways
+	binary  bool // what is sent
 
 	closing atomic.Bool
 
@@ -159,15 +158,12 @@ func (c *Conn) open(s *melody.Session) {
 
 // receive is called by melody's reader, frame by frame.
 func (c *Conn) receive(message []byte) {
-	switch {
-	case c.closing.Load(): // what still comes is too late
-	case !c.binary && !utf8.Valid(message):
-		c.Close(CodeNotUTF8, "text frames are UTF-8")
-	default:
-		c.hear(message)
-		// The client lives, even if its pong waits behind what it has sent.
-		_ = c.socket.SetReadDeadline(time.Now().Add(c.o.Dead))
+	if c.closing.Load() {
+		return // what still comes is too late
 	}
+	c.hear(message)
+	// The client lives, even if its pong waits behind what it has sent.
+	_ = c.socket.SetReadDeadline(time.Now().Add(c.o.Dead))
 }
 
 // hear lets the conversation work on a stack that is given back. The reader's
