@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -12,6 +13,54 @@ import (
 	"tocsin/transports/carrier/sockjs"
 	"tocsin/transports/carrier/ws"
 )
+
+// serveStompOverSockJS serves STOMP at an endpoint of SockJS, and there over plain
+// WebSockets, too, for clients that dropped SockJS.
+func (s *Server) serveStompOverSockJS(o *Stomp, raw *service) error {
+	carrier, err := sockjs.New(sockjs.Options{
+		Origins: s.o.Origins, ClientURL: o.SockJSClient, Cookie: o.SockJSCookie,
+		WriteTimeout: s.o.Limits.WriteTimeout, BodyTimeout: s.o.BodyTimeout, Logger: s.o.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	framed, err := s.newService(byStomp, byStomp, ws.Options{MaxFrame: sockjs.MaxBody * (64 << 10)})
+	if err != nil {
+		return err
+	}
+	s.serveSockJS(cmp.Or(o.SockJSPath, "/endpoint-websocket"), &sockService{
+		carrier: carrier, framed: framed.carrier, raw: raw.carrier,
+		open: func(c echo.Context) (sockjs.Begin, error) { return s.openStomp(c, raw) },
+	})
+	return nil
+}
+
+// openStomp is who opens a session of STOMP. A script tag, which one of these
+// transports is, can be on anybody's page, and the page would read what it gets:
+// so what a browser sends by itself counts from pages that may connect, and is not
+// looked at from others. They have CONNECT to say who they are.
+func (s *Server) openStomp(c echo.Context, sv *service) (_ sockjs.Begin, err error) {
+	if s.Draining() {
+		return nil, errDraining
+	}
+	r := c.Request()
+	var who *transports.Identity
+	if _, from, _ := auth.FromRequest(r, s.o.Auth.AllowQuery); from.Ambient() && !s.ofOwnPage(r) {
+		err = s.loaded()
+	} else {
+		who, err = s.stompGreeted(c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func(conn transports.Conn) sockjs.Conversation {
+		sv.counted.Opened()
+		host := &attendance{s: s, counted: sv.counted, transport: sv.transport}
+		talk := s.beginStomp(conn, who, host)
+		host.enter(talk.End)
+		return talk
+	}, nil
+}
 
 // A sockService is an endpoint of SockJS. Its WebSockets are carried by ours.
 type sockService struct {
@@ -56,19 +105,6 @@ func (s *Server) sockJS(c echo.Context, sv *sockService, path string) error {
 	}
 	note(c).status = http.StatusSwitchingProtocols
 	return nil
-}
-
-// greetedOverSockJS is who the request says that opens a session, as greeted is
-// for a handshake. A script tag, which some of these transports are, can be on
-// anybody's page, and the page would read what it gets: so what a browser sends by
-// itself counts from pages that may connect, and from others it is not looked at.
-func (s *Server) greetedOverSockJS(c echo.Context, scope string) (*transports.Identity, error) {
-	r := c.Request()
-	_, from, _ := auth.FromRequest(r, s.o.Auth.AllowQuery)
-	if from.Ambient() && !s.ofOwnPage(r) {
-		return nil, s.loaded()
-	}
-	return s.greeted(c, scope)
 }
 
 // ofOwnPage says whether the request is known to come from a page of our own, or
