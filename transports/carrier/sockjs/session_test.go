@@ -34,7 +34,7 @@ func TestCloseIsToldToWhoAsks(t *testing.T) {
 	for range 3 {
 		w.want(200, "c[3000,\"Go away!\"]\n", "POST", "/000/one/xhr", "")
 		wait(t, "the end", k.gone)
-		w.want(404, "there is no such session\n", "POST", "/000/one/xhr_send", `["a"]`)
+		w.want(204, "", "POST", "/000/one/xhr_send", `["nobody hears it"]`)
 	}
 	s := w.stream("POST", "/000/two/xhr_streaming")
 	s.want(prelude + "o\nc[3000,\"Go away!\"]\n")
