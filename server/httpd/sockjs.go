@@ -110,16 +110,14 @@ func (s *Server) sockJS(c echo.Context, sv *sockService, path string) error {
 // ofOwnPage says whether the request is known to come from a page of our own, or
 // of an origin that is named in the settings.
 func (s *Server) ofOwnPage(r *http.Request) bool {
-	if origin := r.Header.Get("Origin"); origin != "" {
+	origin, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
+	switch {
+	case site == "same-origin", site == "none":
+		return true
+	case origin != "":
 		return s.origins.Named(origin) || auth.SameOrigin(r)
 	}
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "same-origin", "none":
-		return true
-	case "":
-		// An older browser, or a page without TLS. Frames and streams of other
-		// origins cannot be read by a page, scripts can.
-		return !strings.HasSuffix(r.URL.Path, "/jsonp")
-	}
-	return false
+	// Without either it is an older browser, or a page without TLS. Frames and
+	// streams of other origins cannot be read by a page, scripts can.
+	return site == "" && !strings.HasSuffix(r.URL.Path, "/jsonp")
 }

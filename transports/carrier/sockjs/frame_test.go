@@ -56,7 +56,9 @@ func say(t *testing.T, c *websocket.Conn, text string) {
 func TestWebSocket(t *testing.T) {
 	w := newWorld(t, sockjs.Options{}, echo, nil)
 	// Two may have one name: a session is the connection.
-	one, two := w.dial("/000/same/websocket"), w.dial("/000/same/websocket")
+	one := w.dial("/000/same/websocket")
+	k := wait(t, "the conversation", w.talks)
+	two := w.dial("/000/same/websocket")
 	for _, c := range []*websocket.Conn{one, two} {
 		wantFrame(t, c, "o")
 		say(t, c, "")
@@ -67,7 +69,6 @@ func TestWebSocket(t *testing.T) {
 		say(t, c, ` "alone \u2028" `)
 		wantFrame(t, c, `a["alone \u2028"]`)
 	}
-	k := wait(t, "the conversation", w.talks)
 	one.Close()
 	wait(t, "the end", k.gone)
 	if _, err := k.conn.Try([]byte("x")); !errors.Is(err, sockjs.ErrClosed) {

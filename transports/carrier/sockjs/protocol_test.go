@@ -144,6 +144,12 @@ func TestOrigins(t *testing.T) {
 			}
 		}
 	}
+	// A form of one's own page has no origin to show where the page sends no referrer.
+	for site, status := range map[string]int{"same-origin": 404, "same-site": 403, "cross-site": 403} {
+		if a := w.ask("POST", "/s/n/jsonp_send", "d=%5B%5D", "Origin", "null", "Sec-Fetch-Site", site); a.status != status {
+			t.Errorf("a form of a %s page: %d", site, a.status)
+		}
+	}
 	if a := w.ask("POST", "/s/post/xhr", "", "Origin", "https://evil.example"); a.status != 403 || len(w.talks) != 3 {
 		t.Errorf("%d, and %d sessions", a.status, len(w.talks))
 	}

@@ -40,7 +40,9 @@ func (c *Carrier) share(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	h.Add("Vary", "Origin")
 	origin := values[0]
-	if len(values) > 1 || !c.origins[transports.AnyOrigin] && !c.origins.Named(origin) && !transports.SameHost(r, origin) {
+	// A form of one's own page has the origin null where the page sends no referrer.
+	own := transports.SameHost(r, origin) || r.Header.Get("Sec-Fetch-Site") == "same-origin"
+	if len(values) > 1 || !own && !c.origins[transports.AnyOrigin] && !c.origins.Named(origin) {
 		return false
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
