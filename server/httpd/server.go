@@ -14,7 +14,6 @@ import (
 
 	"tocsin/server/metrics"
 	"tocsin/transports"
-	"tocsin/transports/carrier/ws"
 	"tocsin/transports/native"
 	"tocsin/transports/stomp"
 )
@@ -34,8 +33,9 @@ type Server struct {
 	revolver atomic.Pointer[revolver] // nil until Serve
 	pump     *transports.Pump
 	stopPump context.CancelFunc
-	carriers []*ws.Carrier // of all services
-	secrets  []string      // paths below which a path is a secret
+	carriers []interface{ Close() } // of all services
+	secrets  []string               // paths below which a path is a secret
+	sharing  map[string]bool        // routes that judge origins themselves
 
 	ws         *service // of readers,
 	publishers *service // and of those without an inbox
@@ -59,7 +59,7 @@ func New(o Options) (*Server, error) {
 	if o.View == nil || o.Marks == nil || o.Auth == nil || o.Alarms == nil || o.Directory == nil {
 		return nil, errors.New("httpd: View, Marks, Auth, Alarms and Directory are required")
 	}
-	s := &Server{o: o.withDefaults()}
+	s := &Server{o: o.withDefaults(), sharing: map[string]bool{}}
 	var err error
 	if s.origins, err = transports.ParseOrigins(s.o.Origins); err != nil {
 		return nil, err
@@ -84,6 +84,9 @@ func New(o Options) (*Server, error) {
 		func() float64 { return float64(s.o.View.Head()) })
 	s.routes()
 	if err := s.serveCompat(); err != nil {
+		return nil, err
+	}
+	if err := s.serveConformance(); err != nil {
 		return nil, err
 	}
 	s.ops = s.opsHandler()

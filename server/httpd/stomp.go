@@ -24,6 +24,11 @@ type Stomp struct {
 	Path string
 	// SockJSPath is the endpoint of SockJS: /endpoint-websocket by default.
 	SockJSPath string
+	// SockJSClient is where frames of other origins' pages get the client's script;
+	// empty is a public copy of it.
+	SockJSClient string
+	// SockJSCookie: load balancers find a session's node by the cookie JSESSIONID.
+	SockJSCookie bool
 	// Topics broadcast; required.
 	Topics Topics
 	// Apps gives the topic of what is sent to /app/<name>, by name.
@@ -62,9 +67,8 @@ func (s *Server) serveStomp(o *Compat) error {
 	s.stomp = s.newStomp(o, sv)
 	serve := func(c echo.Context) error { return s.getStomp(c, sv) }
 	s.echo.GET(cmp.Or(o.Stomp.Path, "/stomp"), serve)
-	s.echo.GET(cmp.Or(o.Stomp.SockJSPath, "/endpoint-websocket"), serve) // of clients without SockJS
 	s.echo.GET("/v1/chat/http", s.getChat)
-	return nil
+	return s.serveStompOverSockJS(o.Stomp, sv)
 }
 
 // newStomp is what conversations of STOMP have in common.

@@ -109,6 +109,10 @@ func TestEverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 			text = "nats://127.0.0.1:4222"
 		case "jwt-jwks-url":
 			text = "https://id.example/keys"
+		case "sockjs-client-url":
+			text = "https://noc.example/sockjs.min.js"
+		case "sockjs-cookie":
+			text = "true"
 		}
 		if s.secret {
 			continue

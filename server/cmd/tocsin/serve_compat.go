@@ -68,7 +68,8 @@ func (n *node) compat(ctx context.Context) (*httpd.Compat, error) {
 		o.Notices = &httpd.Notices{Path: n.conf.NoticesPath}
 	}
 	if on(compatStomp) {
-		o.Stomp = &httpd.Stomp{Path: n.conf.StompPath, SockJSPath: n.conf.SockJSPath, Topics: n.topics,
+		o.Stomp = &httpd.Stomp{Path: n.conf.StompPath, SockJSPath: n.conf.SockJSPath,
+			SockJSClient: n.conf.SockJSClient, SockJSCookie: n.conf.SockJSCookie, Topics: n.topics,
 			Apps: n.conf.StompApps, PublishersOnly: n.conf.StompSend == sendPublish}
 	}
 	return o, nil

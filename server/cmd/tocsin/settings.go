@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tocsin/server/hooks"
+	"tocsin/transports/carrier/sockjs"
 )
 
 // A settings is everything that `tocsin serve` can be told. Its fields are bound
@@ -44,6 +45,8 @@ type settings struct {
 	AppPushIdle           time.Duration
 	NoticesPath           string
 	StompPath, SockJSPath string
+	SockJSClient          string
+	SockJSCookie          bool
 	StompApps             map[string]string
 	StompSend             string
 	Ping, StreamLifetime  time.Duration
@@ -86,7 +89,7 @@ func defaults() settings {
 		Algorithms: []string{}, Leeway: 5 * time.Second,
 		Compat: slices.Clone(compatNames), PublishFrom: []string{},
 		AlarmPushPath: "/ws/alarm", OplinkPath: "/message-center", AppPushPath: "/push", AppPushIdle: 605 * time.Second, NoticesPath: "/notice",
-		StompPath: "/stomp", SockJSPath: "/endpoint-websocket",
+		StompPath: "/stomp", SockJSPath: "/endpoint-websocket", SockJSClient: sockjs.ClientURL,
 		StompApps: map[string]string{"v1/chat": "chat/v1"}, StompSend: sendUsers,
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
 		Connections: 20, AuthTimeout: 10 * time.Second, DeadAfter: 45 * time.Second,

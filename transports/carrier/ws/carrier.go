@@ -142,7 +142,7 @@ func (c *Carrier) Serve(w http.ResponseWriter, r *http.Request, begin func(*Conn
 	if c.closed.Load() {
 		return &HandshakeError{Status: http.StatusServiceUnavailable, Reason: "the node is going down"}
 	}
-	conn := &Conn{o: &c.o, begin: begin, opened: make(chan error, 1)}
+	conn := &Conn{o: &c.o, binary: c.o.Binary, begin: begin, opened: make(chan error, 1)}
 	opened, u := conn.opened, &upgrade{w, conn}
 	// Reads until the client is gone, Close was called or the client was silent
 	// for too long, and ends after the conversation's Gone. An idle connection

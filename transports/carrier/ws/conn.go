@@ -26,6 +26,7 @@ type Conn struct {
 	session *melody.Session
 	socket  *socket
 	talk    Conversation
+	binary  bool // what is sent
 
 	closing atomic.Bool
 
@@ -120,7 +121,7 @@ func (c *Conn) head(frame []byte) []byte {
 		frame[1] = 127
 		binary.BigEndian.PutUint64(frame[2:], uint64(n))
 	}
-	if frame[0] = textFrame; c.o.Binary {
+	if frame[0] = textFrame; c.binary {
 		frame[0] = binaryFrame
 	}
 	return frame
