@@ -2,7 +2,7 @@ LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 KEY ?= data/jwt.key
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-peers benchstat fmt lint setup
+.PHONY: help run web screenshots test bench bench-peers benchstat fmt lint setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -14,11 +14,17 @@ $(KEY):
 	@mkdir -p $(@D)
 	go run ./server/cmd/tocsin secret $@
 
+web: ## build web/dist from the TypeScript in web
+	cd web && npm ci --silent && node build.mjs
+
+screenshots: web ## take the pictures of the documentation anew, with a browser
+	cd web && for one in screenshots/*.mjs; do node --import tsx $$one ../docs/images || exit; done
+
 test: export PATH := $(PATH):/usr/sbin
 test: setup lint ## everything that must hold; CI runs this and nothing else
 	go vet ./...
 	go build ./...
-	node --test web/test/
+	cd web && npm ci --silent && npx tsc --noEmit && npm test --silent
 	go test -run '^TestAllocs' $(if $(CI),-count=1) ./server/inbox ./server/alarm ./transports/sse ./transports/native
 	go test -race -p 2 -timeout 15m $(if $(CI),-count=1) ./...
 

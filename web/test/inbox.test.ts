@@ -188,6 +188,11 @@ staged("older alarms are loaded, those that ended long before", async (stage) =>
   await page.locator('[data-do="older"]').click();
   await page.locator(".foot", { hasText: "251 shown" }).waitFor();
   await until("there are no more", () => page.locator('[data-do="older"]').isDisabled());
+  await stage.line("f-open").locator('[data-do="ack"]').click();
+  await publish({ device: "f-open", state: "cleared" });
+  await page.locator(".foot", { hasText: "251 shown of 0 open" }).waitFor();
+  await page.locator('[data-do="state"]').selectOption("open");
+  await page.locator(".empty", { hasText: "All is quiet." }).waitFor();
 });
 
 staged("everything goes by keyboard, and the help says how", async (stage) => {
