@@ -16,7 +16,7 @@ import type { Language } from "./lang/index.js";
 import { createList } from "./list.js";
 import { alarmsOf, arrange, isOpen, isShelved, matching, wantsSound, type Row } from "./model.js";
 import { createRowActions } from "./picks.js";
-import { FRESH_MS, drawRow, stampOf } from "./rows.js";
+import { FRESH_MS, ageRow, drawRow, stampOf } from "./rows.js";
 import type { Sound } from "./sound.js";
 import { alarmsAt, drop, forget, loadOlder, type View } from "./view.js";
 
@@ -152,7 +152,8 @@ export function createPanel({ root, inbox, view, sound, language, opening }: Pan
   const filters = createFilters(context);
   const { scroller, body } = createGrid(context);
   const list = createList<Row>({
-    scroller, body, before: 1, stamp: (row) => stampOf(row, context), draw: (element, row) => drawRow(element, row, context), moved: () => {},
+    scroller, body, before: 1, stamp: (row) => stampOf(row, context),
+    draw: (element, row) => drawRow(element, row, context), age: (element, row) => ageRow(element, row, context),
   });
   const empty = el("p", { class: "empty", role: "status" });
   const foot = createFoot(context);
