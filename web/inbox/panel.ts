@@ -27,7 +27,9 @@ const SETTLING_MS = 1500;
 /** How often the connection is written anew, and the ages, every so many times. */
 const TICK_MS = 1000;
 const AGE_TICKS = 10;
+/** Below these widths there is less to see of each line. */
 const NARROW_PX = 700;
+const MEDIUM_PX = 1140;
 
 export interface Panel {
   readonly element: HTMLElement;
@@ -169,7 +171,7 @@ export function createPanel({ root, inbox, view, sound, language, opening }: Pan
     const width = element.clientWidth;
     if (width === 0) return;
     element.classList.toggle("narrow", width < NARROW_PX);
-    element.classList.toggle("medium", width >= NARROW_PX && width < 1000);
+    element.classList.toggle("medium", width >= NARROW_PX && width < MEDIUM_PX);
     const height = Number.parseFloat(getComputedStyle(body).getPropertyValue("--row"));
     if (height > 0) list.measure(height);
   }

@@ -36,11 +36,13 @@ export async function enliven(gateway) {
 export async function shoot(gateway, browser, folder) {
   await enliven(gateway);
   for (const { name, options, before } of pictures) {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 880 }, locale: "en-GB", timezoneId: "Europe/Berlin", ...options });
+    const context = await browser.newContext({ viewport: { width: 1280, height: 940 }, locale: "en-GB", timezoneId: "Europe/Berlin", ...options });
     const page = await context.newPage();
     await page.goto(`${gateway.url}/#token=${gateway.token("demo", { groups: ["*"], scope: "inbox publish admin" })}`);
     await page.locator('.connection[data-state="live"]').waitFor();
     await page.locator(".lines .line").first().waitFor();
+    await page.locator("h1").click(); // lets it sound
+    await page.locator('[data-sound="sounding"]').waitFor();
     if (before) await before(page);
     if (before) await page.locator("dialog.detail .history li").first().waitFor();
     await page.mouse.move(0, 0);
