@@ -14,19 +14,27 @@ $(KEY):
 	@mkdir -p $(@D)
 	go run ./server/cmd/tocsin secret $@
 
-web: ## build web/dist from the TypeScript in web
-	cd web && npm ci --silent && node build.mjs
-
-screenshots: web ## take the pictures of the documentation anew, with a browser
-	cd web && for one in screenshots/*.mjs; do node --import tsx $$one ../docs/images || exit; done
-
 test: export PATH := $(PATH):/usr/sbin
 test: setup lint ## everything that must hold; CI runs this and nothing else
 	go vet ./...
 	go build ./...
-	cd web && npm ci --silent && npx tsc --noEmit && npm test --silent
+	$(MAKE) web
+	git diff --exit-code --stat -- web/dist # what is committed is what is built
+	@test -z "$$(git ls-files --others --exclude-standard -- web/dist)" || { git status --short -- web/dist; exit 1; }
+	cd web && npm test
 	go test -run '^TestAllocs' $(if $(CI),-count=1) ./server/inbox ./server/alarm ./transports/sse ./transports/native
 	go test -race -p 2 -timeout 15m $(if $(CI),-count=1) ./...
+
+web: web/node_modules/.package-lock.json ## check and build what browsers get, into web/dist
+	cd web && npx tsc --noEmit
+	cd web && node build.mjs
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci
+	@touch $@
+
+screenshots: web ## take the pictures of the documentation anew, with a browser
+	cd web && for one in screenshots/*.mjs; do node --import tsx $$one ../docs/images || exit; done
 
 bench: ## the whole server against its targets, in ten minutes; writes docs/performance.md
 	go run ./bench
