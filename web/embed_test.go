@@ -90,6 +90,7 @@ func TestServing(t *testing.T) {
 	for path, want := range map[string]string{
 		"/": "text/html; charset=utf-8", "/assets/page/page.js": "text/javascript; charset=utf-8",
 		"/assets/page/page.css": "text/css; charset=utf-8", "/assets/page/icon.svg": "image/svg+xml",
+		"/assets/inbox/tocsin-inbox.js": "text/javascript; charset=utf-8",
 	} {
 		resp, _ := get(t, server, "GET", path)
 		if got := resp.Header.Get("Content-Type"); got != want {

@@ -6,6 +6,8 @@ import { severities } from "./model.js";
 
 /** Others are collected for so long. */
 const TOGETHER_MS = 1500;
+/** So many critical alarms are said one by one. */
+const AT_ONCE = 3;
 
 /** An entry of an alarm. */
 export type Raised = Entry & { readonly alarm: Alarm };
@@ -35,11 +37,13 @@ export function createAloud(words: Words): Aloud {
   return {
     element: el("div", { class: "aside" }, assertive, polite),
     raised(entries) {
-      for (const entry of entries) {
-        const { severity, type, device, message } = entry.alarm;
-        if (severity === "critical") put(assertive, `${words.heardCritical} `, foreign(type), ` ${words.on} `, foreign(device), ". ", foreign(message));
-        else if (entry.quiet !== true) waiting.push(entry);
+      const critical = entries.filter(({ alarm }) => alarm.severity === "critical");
+      if (critical.length > 0) {
+        put(assertive, ...critical.slice(0, AT_ONCE).flatMap(({ alarm: { type, device, message } }) =>
+          [`${words.heardCritical} `, foreign(type), ` ${words.on} `, foreign(device), ". ", foreign(message), " "]),
+        critical.length > AT_ONCE && words.heardMore(critical.length - AT_ONCE));
       }
+      waiting.push(...entries.filter(({ alarm, quiet }) => alarm.severity !== "critical" && quiet !== true));
       if (waiting.length > 0) timer ??= setTimeout(flush, TOGETHER_MS);
     },
     polite: (text) => put(polite, text),

@@ -45,7 +45,8 @@ export function createBellButton(panel: HTMLElement, inbox: Inbox, words: Words)
     sheet.hidePopover();
     button.focus();
   });
-  const outside = (event: Event) => { if (isOpen() && !event.composedPath().includes(element)) sheet.hidePopover(); };
+  // A dialog of the inbox is inside, too.
+  const outside = (event: Event) => { if (isOpen() && !event.composedPath().includes(element.getRootNode())) sheet.hidePopover(); };
   const again = () => { if (isOpen()) place(button, sheet); };
   document.addEventListener("pointerdown", outside);
   addEventListener("resize", again);

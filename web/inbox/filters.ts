@@ -26,7 +26,7 @@ function labelled(text: string, control: HTMLElement): HTMLElement {
 }
 
 /** A choice of what there is; the chosen one stays on offer when it is gone. */
-function createChoice(any: string): { readonly select: HTMLSelectElement; offer(values: readonly string[], chosen: string): void } {
+function createChoice(none: string): { readonly select: HTMLSelectElement; offer(values: readonly string[], chosen: string): void } {
   const select = el("select");
   let offered = "";
   return {
@@ -36,7 +36,7 @@ function createChoice(any: string): { readonly select: HTMLSelectElement; offer(
       const now = all.slice(0, MOST).join("\n");
       if (now !== offered || select.options.length === 0) {
         offered = now;
-        put(select, el("option", { value: "" }, any), ...all.slice(0, MOST).map((value) => el("option", { value }, value)));
+        put(select, el("option", { value: "" }, none), ...all.slice(0, MOST).map((value) => el("option", { value }, value)));
       }
       if (select.value !== chosen) select.value = chosen;
     },
@@ -63,7 +63,7 @@ function createActions(context: Context, all: () => readonly Alarm[]): Part {
   return {
     element: el("div", { class: "actions" }, el("label", { class: "pick" }, box, says), ...ofSelected, ackAll),
     draw() {
-      const n = view.selected.size;
+      const n = picked().length;
       const shown = all();
       const wants = shown.reduce((sum, alarm) => sum + Number(!alarm.acked), 0);
       box.checked = n > 0 && n >= shown.length;
@@ -89,9 +89,9 @@ export function createFilters(context: Context): Filters {
   };
   const text = el("input", { type: "search", "data-do": "search", placeholder: words.searchHint, "aria-label": words.search, autocomplete: "off", spellcheck: "false", input: () => set({ text: text.value }) });
   const state = el("select", { "data-do": "state", change: () => set({ state: state.value as Filter["state"] }) }, ...options(words.filterStates));
-  const group = createChoice(words.any);
-  const type = createChoice(words.any);
-  const device = el("input", { type: "text", "data-do": "device", autocomplete: "off", spellcheck: "false", placeholder: words.any, input: () => set({ device: device.value }) });
+  const group = createChoice(words.anything);
+  const type = createChoice(words.anything);
+  const device = el("input", { type: "text", "data-do": "device", autocomplete: "off", spellcheck: "false", placeholder: words.anything, input: () => set({ device: device.value }) });
   const sort = el("select", { "data-do": "sort", change: () => { view.sort = sort.value as Sort; changed(); } }, ...options(words.sorts));
   group.select.dataset["do"] = "group";
   type.select.dataset["do"] = "type";

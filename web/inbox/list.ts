@@ -18,8 +18,8 @@ export interface ListOptions<L extends Line> {
   /** Draws a line into its element, when `stamp` is not what it was. */
   draw(element: HTMLElement, line: L): void;
   stamp(line: L): string;
-  /** The line that has the focus, or would get it, is another one. */
-  moved(line: L | null): void;
+  /** Brings up to date what changes with time alone. */
+  age(element: HTMLElement, line: L): void;
 }
 
 export interface List<L extends Line> {
@@ -45,7 +45,7 @@ interface Drawn {
   at: number;
 }
 
-export function createList<L extends Line>({ scroller, body, before, draw, stamp, moved }: ListOptions<L>): List<L> {
+export function createList<L extends Line>({ scroller, body, before, draw, stamp, age }: ListOptions<L>): List<L> {
   let lines: readonly L[] = [];
   let numbers = new Map<string, number>();
   let height = 56;
@@ -54,6 +54,9 @@ export function createList<L extends Line>({ scroller, body, before, draw, stamp
   let view = 0;
   let head = 0;
   let current = -1;
+  // While a button is pressed nothing moves under it, or the click would be lost, or another's.
+  let pressed = false;
+  let waiting: readonly L[] | null = null;
   const drawn = new Map<string, Drawn>();
   const keys = new WeakMap<Element, string>();
 
@@ -80,6 +83,7 @@ export function createList<L extends Line>({ scroller, body, before, draw, stamp
       one.stamp = now;
       if (held) (element.querySelector<HTMLElement>(`[data-do="${held}"]:not([disabled])`) ?? element).focus({ preventScroll: true });
     }
+    age(element, line);
     if (one.at !== at) {
       element.style.transform = `translateY(${at * height}px)`;
       element.setAttribute("aria-rowindex", String(at + 1 + before));
@@ -99,6 +103,7 @@ export function createList<L extends Line>({ scroller, body, before, draw, stamp
   }
 
   function redraw(): void {
+    if (pressed) return;
     const first = Math.max(0, Math.floor(top / height) - BEYOND);
     const last = Math.min(lines.length - 1, Math.ceil((top - head + view) / height) + BEYOND);
     // The current line stays, wherever it is: it may have the focus.
@@ -137,6 +142,10 @@ export function createList<L extends Line>({ scroller, body, before, draw, stamp
   }
 
   function set(next: readonly L[]): void {
+    if (pressed) {
+      waiting = next;
+      return;
+    }
     const was = lines;
     const held = key();
     const focused = body.contains(active());
@@ -150,7 +159,6 @@ export function createList<L extends Line>({ scroller, body, before, draw, stamp
     hold(was);
     redraw();
     if (focused && lost) focus();
-    if (key() !== held) moved(lines[current] ?? null);
   }
 
   function focus(): void {
@@ -166,13 +174,31 @@ export function createList<L extends Line>({ scroller, body, before, draw, stamp
     else if (from + height > top + view) scroll(from + height - view);
     redraw();
     focus();
-    moved(lines[current] ?? null);
   }
 
   function scroll(to: number): void {
     scroller.scrollTop = to;
     top = scroller.scrollTop;
   }
+
+  function release(): void {
+    if (!pressed) return;
+    pressed = false;
+    const next = waiting;
+    waiting = null;
+    if (next) set(next);
+    else redraw();
+  }
+  body.addEventListener("pointerdown", () => {
+    pressed = true;
+    const up = new AbortController();
+    for (const name of ["pointerup", "pointercancel", "blur"]) {
+      addEventListener(name, () => {
+        up.abort();
+        setTimeout(release); // behind the click
+      }, { capture: true, signal: up.signal });
+    }
+  });
 
   scroller.addEventListener("scroll", () => {
     top = scroller.scrollTop;
@@ -204,7 +230,6 @@ export function createList<L extends Line>({ scroller, body, before, draw, stamp
       if (at !== current) {
         current = at;
         redraw();
-        moved(lines[at] ?? null);
       }
       return lines[at] ?? null;
     },

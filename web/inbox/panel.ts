@@ -16,7 +16,7 @@ import type { Language } from "./lang/index.js";
 import { createList } from "./list.js";
 import { alarmsOf, arrange, isOpen, isShelved, matching, wantsSound, type Row } from "./model.js";
 import { createRowActions } from "./picks.js";
-import { FRESH_MS, drawRow, stampOf } from "./rows.js";
+import { FRESH_MS, ageRow, drawRow, stampOf } from "./rows.js";
 import type { Sound } from "./sound.js";
 import { alarmsAt, drop, forget, loadOlder, type View } from "./view.js";
 
@@ -27,7 +27,9 @@ const SETTLING_MS = 1500;
 /** How often the connection is written anew, and the ages, every so many times. */
 const TICK_MS = 1000;
 const AGE_TICKS = 10;
+/** Below these widths there is less to see of each line. */
 const NARROW_PX = 700;
+const MEDIUM_PX = 1140;
 
 export interface Panel {
   readonly element: HTMLElement;
@@ -152,7 +154,8 @@ export function createPanel({ root, inbox, view, sound, language, opening }: Pan
   const filters = createFilters(context);
   const { scroller, body } = createGrid(context);
   const list = createList<Row>({
-    scroller, body, before: 1, stamp: (row) => stampOf(row, context), draw: (element, row) => drawRow(element, row, context), moved: () => {},
+    scroller, body, before: 1, stamp: (row) => stampOf(row, context),
+    draw: (element, row) => drawRow(element, row, context), age: (element, row) => ageRow(element, row, context),
   });
   const empty = el("p", { class: "empty", role: "status" });
   const foot = createFoot(context);
@@ -168,7 +171,7 @@ export function createPanel({ root, inbox, view, sound, language, opening }: Pan
     const width = element.clientWidth;
     if (width === 0) return;
     element.classList.toggle("narrow", width < NARROW_PX);
-    element.classList.toggle("medium", width >= NARROW_PX && width < 1000);
+    element.classList.toggle("medium", width >= NARROW_PX && width < MEDIUM_PX);
     const height = Number.parseFloat(getComputedStyle(body).getPropertyValue("--row"));
     if (height > 0) list.measure(height);
   }

@@ -1,7 +1,7 @@
 // The lines of the list.
 import type { Alarm } from "../client/src/types.js";
 import type { Context } from "./context.js";
-import { el, foreign, plain, put } from "./dom.js";
+import { el, foreign, plain, put, setText } from "./dom.js";
 import { icon, shape, type Icon } from "./icons.js";
 import { isOpen, isShelved, type Row } from "./model.js";
 
@@ -14,14 +14,14 @@ const chip = (kind: string, text: string, title?: string): HTMLElement => el("sp
 
 /** What everything that is drawn of a line depends on. */
 export function stampOf(row: Row, context: Context): string {
-  const { view, commands, format } = context;
+  const { view, commands } = context;
   const now = Date.now();
   if (row.kind === "fold") {
     const picked = row.alarms.filter((alarm) => view.selected.has(alarm.id)).length;
-    return [row.open, row.alarms.length, row.alarms.filter((alarm) => !alarm.acked).length, picked, row.first.id, row.first.rev, format.age(row.first.last_raised_at, now)].join(" ");
+    return [row.open, row.alarms.length, row.alarms.filter((alarm) => !alarm.acked).length, picked, row.first.id, row.first.rev].join(" ");
   }
   const { alarm } = row;
-  return [alarm.id, alarm.rev, alarm.count, row.folded, view.selected.has(alarm.id), commands.busy.has(alarm.id), isFresh(alarm, context, now), format.age(alarm.last_raised_at, now)].join(" ");
+  return [alarm.id, alarm.rev, alarm.count, row.folded, view.selected.has(alarm.id), commands.busy.has(alarm.id), isFresh(alarm, context, now)].join(" ");
 }
 
 const isFresh = (alarm: Alarm, { view }: Context, now: number): boolean => now - (view.fresh.get(alarm.id) ?? -FRESH_MS) < FRESH_MS;
@@ -31,8 +31,15 @@ export function drawRow(element: HTMLElement, row: Row, context: Context): void 
   else drawAlarm(element, row.alarm, row.folded, context);
 }
 
+/** Writes anew how long ago a line's alarm was raised. */
+export function ageRow(element: HTMLElement, row: Row, { format }: Context): void {
+  const { last_raised_at } = row.kind === "fold" ? row.first : row.alarm;
+  const age = element.querySelector(".age");
+  if (age) setText(age, format.age(last_raised_at, Date.now()));
+}
+
 function raised(iso: string, { format }: Context): HTMLElement {
-  return cell("raised", el("time", { datetime: iso, title: format.full(iso) }, format.time(iso)), el("span", { class: "age" }, format.age(iso, Date.now())));
+  return cell("raised", el("time", { datetime: iso, title: format.full(iso) }, format.time(iso)), el("span", { class: "age" }));
 }
 
 function groupsOf(alarm: Alarm): HTMLElement {
@@ -73,6 +80,7 @@ function drawAlarm(element: HTMLElement, alarm: Alarm, folded: boolean, context:
         isFresh(alarm, context, Date.now()) && chip("new", words.isNew),
         alarm.count > 1 && chip("count", `×${alarm.count}`, words.times(alarm.count)),
         (alarm.earlier_unacked ?? 0) > 0 && chip("earlier", words.earlier(alarm.earlier_unacked ?? 0), words.earlierLong(alarm.earlier_unacked ?? 0)),
+        alarm.chattering === true && chip("chattering", words.chattering),
         (alarm.comments ?? 0) > 0 && el("span", { class: "chip", title: words.commentCount(alarm.comments ?? 0) }, icon("comment"), String(alarm.comments))),
       foreign(alarm.message, { class: "message" })),
     groupsOf(alarm), raised(alarm.last_raised_at, context), stateOf(alarm, context),

@@ -74,10 +74,8 @@ export async function loadOlder(inbox: Inbox, view: View): Promise<void> {
     ...(device && { device }), ...(group && { group }), ...(type && { type }), ...(text.trim() && { q: text.trim() }),
     ...(view.after && { after: view.after }),
   });
-  for (const alarm of page.alarms) {
-    const known = view.older.get(alarm.id);
-    if (!known || known.rev < alarm.rev) view.older.set(alarm.id, alarm);
-  }
+  // What is open is in the client's list, which stays current as this does not.
+  for (const alarm of page.alarms) if (!isOpen(alarm)) view.older.set(alarm.id, alarm);
   view.after = page.next;
 }
 
@@ -91,5 +89,3 @@ export function choices(alarms: readonly Alarm[]): { readonly groups: string[]; 
   }
   return { groups: [...groups].sort(), types: [...types].sort() };
 }
-
-export const openAt = (alarms: readonly Alarm[]): number => alarms.reduce((n, alarm) => n + Number(isOpen(alarm)), 0);

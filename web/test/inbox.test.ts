@@ -85,6 +85,22 @@ staged("acknowledging: one, the selected, all that are shown", async (stage) => 
   for (const device of ["b4", "b6"]) assert.equal((await alarmOf(gateway, device))["acked"], false, "what is not shown is not acknowledged");
 });
 
+staged("nothing moves under a pressed button: the click meets the alarm that was aimed at", async (stage) => {
+  const { page, publish } = stage;
+  await publish({ device: "p1" }, { device: "p2" });
+  await stage.enter();
+  await stage.shows("p2", "p1");
+  await stage.line("p2").locator('[data-do="ack"]').hover();
+  await page.mouse.down();
+  await publish({ device: "p0", severity: "critical" });
+  await until("the news is counted", async () => (await page.locator(".counter.critical b").textContent()) === "1");
+  assert.deepEqual(await page.locator(".lines .device").allTextContents(), ["p2", "p1"]);
+  await page.mouse.up();
+  await stage.line("p2").locator(".is-acked").waitFor();
+  await stage.shows("p0", "p1", "p2");
+  assert.equal((await alarmOf(gateway, "p0"))["acked"], false);
+});
+
 staged("the detail has everything, every command, and the history", async (stage) => {
   const { page, publish } = stage;
   await publish({ device: "c1", type: "disk_full", qualifier: "data", message: "96 % full", attrs: { free_gib: "11" } });
@@ -188,6 +204,11 @@ staged("older alarms are loaded, those that ended long before", async (stage) =>
   await page.locator('[data-do="older"]').click();
   await page.locator(".foot", { hasText: "251 shown" }).waitFor();
   await until("there are no more", () => page.locator('[data-do="older"]').isDisabled());
+  await stage.line("f-open").locator('[data-do="ack"]').click();
+  await publish({ device: "f-open", state: "cleared" });
+  await page.locator(".foot", { hasText: "251 shown of 0 open" }).waitFor();
+  await page.locator('[data-do="state"]').selectOption("open");
+  await page.locator(".empty", { hasText: "All is quiet." }).waitFor();
 });
 
 staged("everything goes by keyboard, and the help says how", async (stage) => {

@@ -74,7 +74,7 @@ export const en = {
   filterDevice: "Device",
   filterGroup: "Group",
   filterType: "Type",
-  any: "Any",
+  anything: "Any",
   sort: "Order",
   sorts: { urgency: "Most urgent first", newest: "Newest first" },
   resetFilters: "Clear filters",
@@ -168,6 +168,7 @@ export const en = {
   markNotice: "Mark as read",
 
   heardCritical: "Critical:",
+  heardMore: (n: number) => `${n} more`,
   heardNew: (n: number, worst: string) => `${many(n, "new alarm", "new alarms")}, the worst ${worst}`,
   heardState: (state: string) => `Connection: ${state}`,
   heardDone: (n: number) => `${many(n, "alarm", "alarms")} acknowledged`,

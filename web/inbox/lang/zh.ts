@@ -62,7 +62,7 @@ export const zh: Words = {
   filterDevice: "设备",
   filterGroup: "组",
   filterType: "类型",
-  any: "不限",
+  anything: "不限",
   sort: "排序",
   sorts: { urgency: "最紧急在前", newest: "最新在前" },
   resetFilters: "清除筛选",
@@ -155,6 +155,7 @@ export const zh: Words = {
   markNotice: "标为已读",
 
   heardCritical: "紧急：",
+  heardMore: (n) => `另有 ${n} 条`,
   heardNew: (n, worst) => `${n} 条新告警，最高级别${worst}`,
   heardState: (state) => `连接：${state}`,
   heardDone: (n) => `已确认 ${n} 条告警`,
