@@ -303,6 +303,8 @@ func TestAFloodIsAcknowledged(t *testing.T) {
 		c.Close()
 		wait(t, "the end", w.ended)
 	}
+	w.places.mu.Lock()
+	defer w.places.mu.Unlock()
 	if w.places.writes > 2*n {
 		t.Errorf("%d writes", w.places.writes)
 	}
