@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tocsin/transports"
@@ -28,6 +29,8 @@ type socket struct {
 	net.Conn
 	owner *Conn
 	wire  *transports.Wire
+	// answers: what closes now is the answer to the client's close.
+	answers atomic.Bool
 
 	mu    sync.Mutex
 	ended bool
@@ -51,7 +54,7 @@ var (
 
 // Write implements net.Conn, for control frames, each in one call.
 func (s *socket) Write(p []byte) (int, error) {
-	if bytes.Equal(p, closesTooBig) {
+	if bytes.Equal(p, closesTooBig) && !s.answers.Load() {
 		p = closesTooLarge
 	}
 	n, err := s.wire.Write(p)
