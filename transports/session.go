@@ -26,14 +26,15 @@ type Session struct {
 	Place string
 	// Expires is when the client's right to read ends; zero is never.
 	Expires time.Time
+	// Lasting: it is not ended to spread connections over the nodes, see
+	// Limits.Rotate, as its client would not come back by itself.
+	Lasting bool
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
 	// Reached, unless nil, hears what a flush has delivered once it has succeeded,
 	// one call at a time. It must not wait. Once and a Held leave it to their caller,
 	// who knows when the answer is written.
 	Reached func(inbox.Reach)
-	// Lasting: it is not ended by Limits.Rotate.
-	Lasting bool
 }
 
 // A Reason says why the server ends a session. As the cause of the session's

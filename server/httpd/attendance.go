@@ -33,10 +33,15 @@ func (a *attendance) enter(end func(cause error)) {
 // user may have: many devices may have one token.
 func (a *attendance) Known(d *transports.Dialogue, id transports.Identity) {
 	a.enter(d.End) // Begin may call this
+	who, ok := id.Proof.(*auth.Identity)
 	if a.transport != "" && a.present == nil {
-		a.present = a.s.o.Presence.Connect(id.User, a.transport)
+		var attributes map[string]string
+		if ok {
+			attributes = who.Attributes
+		}
+		a.present = a.s.o.Presence.ConnectWith(id.User, a.transport, attributes)
 	}
-	if who, ok := id.Proof.(*auth.Identity); ok {
+	if ok {
 		a.s.sit(a.seat, who)
 	}
 }

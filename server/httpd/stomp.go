@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -153,6 +155,9 @@ func (a *stompSession) log(what, destination string) {
 	if destination != "" {
 		args = append(args, "destination", destination)
 	}
+	for _, name := range slices.Sorted(maps.Keys(a.present.Attributes())) {
+		args = append(args, "attribute."+name, a.present.Attributes()[name])
+	}
 	a.s.o.Logger.Info("stomp: "+what, args...)
 }
 
@@ -162,10 +167,11 @@ func (a *stompSession) Session() string { return a.present.Name() }
 // Known implements transports.Host.
 func (a *stompSession) Known(d *transports.Dialogue, id transports.Identity) {
 	a.attendance.Known(d, id)
-	if !a.logged {
-		a.logged = true
-		a.log("connected", "")
+	if a.logged {
+		return
 	}
+	a.logged = true
+	a.log("connected", "")
 }
 
 // Subscribed implements stomp.Register.

@@ -34,6 +34,8 @@ type Event struct {
 	At         time.Time
 	// Destination names what was subscribed to, where that is not his inbox.
 	Destination string
+	// Attributes are what who keeps the session says of it besides; nil of a token.
+	Attributes map[string]string
 }
 
 // AwayAfter is how long a poller may stay away before he is taken for gone,
@@ -91,6 +93,8 @@ type Connection struct {
 	user      string
 	transport string
 	since     time.Time
+	// attributes are never changed.
+	attributes map[string]string
 
 	// Guarded by the registry's lock.
 	session *Session // nil while nothing is delivered
@@ -101,7 +105,13 @@ type Connection struct {
 
 // Connect notes a client's connection; Close it when it is over.
 func (r *Registry) Connect(user, transport string) *Connection {
-	c := &Connection{r: r, user: user, transport: transport, since: r.o.Now()}
+	return r.ConnectWith(user, transport, nil)
+}
+
+// ConnectWith is Connect for a session of which more is known: its attributes are
+// told with its events, and are not to be changed.
+func (r *Registry) ConnectWith(user, transport string, attributes map[string]string) *Connection {
+	c := &Connection{r: r, user: user, transport: transport, since: r.o.Now(), attributes: attributes}
 	r.mu.Lock()
 	r.add(c)
 	r.mu.Unlock()
@@ -114,6 +124,9 @@ func (c *Connection) Name() string { return c.r.name(c.id) }
 
 // User is whose it is.
 func (c *Connection) User() string { return c.user }
+
+// Attributes are those of ConnectWith.
+func (c *Connection) Attributes() map[string]string { return c.attributes }
 
 // Listen notes that the connection is told of something besides his inbox, of
 // which there is no evidence; call done, once, when that is over.
@@ -161,7 +174,8 @@ func (c *Connection) Close() {
 
 func (c *Connection) tell(k Kind, destination string) {
 	if o := &c.r.o; o.Observe != nil {
-		o.Observe(Event{Kind: k, Connection: c.r.name(c.id), User: c.user, Transport: c.transport, Node: o.Node, At: o.Now(), Destination: destination})
+		o.Observe(Event{Kind: k, Connection: c.r.name(c.id), User: c.user, Transport: c.transport, Node: o.Node, At: o.Now(),
+			Destination: destination, Attributes: c.attributes})
 	}
 }
 

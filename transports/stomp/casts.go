@@ -77,25 +77,28 @@ type cast struct {
 	seq  uint64
 }
 
-// put has a message sent, and does not wait.
+// put has a message sent, and does not wait. A client for which too much waits
+// already is sent away.
 func (o *outbox) put(sub *subscription, tail []byte, seq uint64) {
-	if o.c.Over() {
-		return
+	if !o.c.Over() && !o.enqueue(cast{sub, tail, seq}) {
+		o.c.End(&failure{code: CodeSlowDown, message: "too slow for the topics it has subscribed to"})
 	}
+}
+
+func (o *outbox) enqueue(one cast) (fits bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.queue) >= maxQueued || o.bytes+len(tail) > maxQueuedBytes {
+	if len(o.queue) >= maxQueued || o.bytes+len(one.tail) > maxQueuedBytes {
 		o.queue, o.bytes = nil, 0
-		// Not under the lock: it writes.
-		defer o.c.End(&failure{code: CodeSlowDown, message: "too slow for the topics it has subscribed to"})
-		return
+		return false
 	}
-	o.queue = append(o.queue, cast{sub, tail, seq})
-	o.bytes += len(tail)
+	o.queue = append(o.queue, one)
+	o.bytes += len(one.tail)
 	if !o.sending {
 		o.sending = true
 		go o.send() // ends when the queue is empty, or the client takes no more
 	}
+	return true
 }
 
 func (o *outbox) take() (cast, bool) {

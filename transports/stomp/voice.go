@@ -47,15 +47,19 @@ func (e *encoder) Hello(h transports.Hello) {
 	sub := e.sub
 	if sub.seeds {
 		sub.seeds = false
-		point := h.Cursor
-		if point == "" {
-			point = noCursor
-		}
-		e.c.o.points.move(e.c.o.Places, e.c.Identity().User, point, true)
+		e.c.o.points.move(e.c.o.Places, e.c.Identity().User, h.Cursor, true)
 	}
-	if sub.receipt == nil {
-		return
+	if sub.receipt != nil {
+		e.begun(&h)
 	}
+	if sub.counts {
+		e.counts(h.Cursor, &h.Counts)
+	}
+}
+
+// begun writes the receipt of SUBSCRIBE.
+func (e *encoder) begun(h *transports.Hello) {
+	sub := e.sub
 	e.open()
 	e.B = appendReceipt(e.B, e.version, *sub.receipt, h.Cursor, func(b []byte) []byte {
 		b = append(b, "resumed:"...)
@@ -66,10 +70,6 @@ func (e *encoder) Hello(h transports.Hello) {
 	sub.receipt = nil
 	e.close()
 }
-
-// noCursor stands where a client came with a text that is no cursor: who comes with
-// this one gets the same gap.
-const noCursor = "lost"
 
 // Part implements transports.Encoder.
 func (e *encoder) Part(p transports.Part) {
@@ -82,8 +82,8 @@ func (e *encoder) Part(p transports.Part) {
 	for i := p.From; i < p.To; i++ {
 		e.entry(&p, i)
 	}
-	if p.Changed && p.From == p.To && e.sub.counts {
-		e.counts(&p)
+	if p.Changed && e.sub.counts {
+		e.counts(e.at, &p.Counts)
 	}
 }
 
@@ -125,17 +125,13 @@ func (e *encoder) gap(p *transports.Part) {
 	if e.sub.acks && p.Gap.Reason != inbox.GapCompacted {
 		e.sub.pending.restart()
 	}
-	from := p.Gap.From
-	if from == "" {
-		from = noCursor
-	}
 	text := p.Gap.AppendJSON(nil)
 	e.open()
 	b := append(e.B, "MESSAGE\n"...)
 	if e.sub.id != "" {
 		b = e.version.appendHeader(b, "subscription", e.sub.id)
 	}
-	b = append(append(append(b, "message-id:"...), from...), '\n')
+	b = append(append(append(b, "message-id:"...), p.Gap.From...), '\n')
 	if e.sub.acks && e.version == v12 {
 		b = append(b, "ack:gap\n"...)
 	}
@@ -146,15 +142,18 @@ func (e *encoder) gap(p *transports.Part) {
 	e.close()
 }
 
-// counts writes a MESSAGE of the counters alone, for who has asked for it.
-func (e *encoder) counts(p *transports.Part) {
+// counts writes a MESSAGE of the counters alone, for who has asked for it. There is
+// nothing in it to acknowledge.
+func (e *encoder) counts(cursor string, counts *inbox.Counts) {
 	e.open()
 	b := append(e.B, "MESSAGE\n"...)
-	b = appendIDs(b, e.version, e.sub, func(b []byte) []byte { return append(b, p.Cursor...) })
-	b = append(b, "counts:true\n"...)
-	b, at := e.openBody(b, &p.Counts)
+	if e.sub.id != "" {
+		b = e.version.appendHeader(b, "subscription", e.sub.id)
+	}
+	b = append(append(append(b, "message-id:"...), cursor...), "\ncounts:true\n"...)
+	b, at := e.openBody(b, counts)
 	b = append(b, `{"type":"counts",`...)
-	e.B = closeLength(append(p.Counts.AppendJSON(b), '}'), at)
+	e.B = closeLength(append(counts.AppendJSON(b), '}'), at)
 	e.close()
 }
 
