@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/gorilla/websocket"
 	"github.com/olahol/melody"
 
 	"tocsin/transports"
@@ -129,6 +130,7 @@ func New(o Options) (*Carrier, error) {
 		c.m.HandleMessageBinary(func(s *melody.Session, _ []byte) { connOf(s).Close(CodeWrongKind, "text frames only") })
 	}
 	c.m.HandlePong(ponged)
+	c.m.HandleClose(answerClose)
 	c.m.HandleError(failed)
 	return c, nil
 }
@@ -183,6 +185,16 @@ func received(s *melody.Session, message []byte) {
 }
 
 func receivedBinary(s *melody.Session, message []byte) { connOf(s).receive(message) }
+
+// answerClose answers a client's close with the code that it has.
+func answerClose(s *melody.Session, code int, _ string) error {
+	socket := connOf(s).socket
+	socket.answers.Store(true)
+	// An error means that the client is gone; it ends either way.
+	_ = s.WebsocketConnection().WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""),
+		time.Now().Add(socket.owner.o.WriteTimeout))
+	return nil
+}
 
 // failed hears of every error of a session; reading and writing end by
 // themselves then. What melody could not queue is lost, and the connection with
