@@ -82,6 +82,8 @@ type DialogueOptions struct {
 	AuthTimeout time.Duration
 	// CommandTimeout bounds each command; 0 is 10 s.
 	CommandTimeout time.Duration
+	// Lasting is as in Session.
+	Lasting bool
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
 }
@@ -287,7 +289,7 @@ func (d *Dialogue) deliver(v Voice, from inbox.Start) {
 		return
 	}
 	s.Expires = time.Time{} // which a new token moves: the timer knows
-	s.Delivered = d.o.Delivered
+	s.Lasting, s.Delivered = d.o.Lasting, d.o.Delivered
 	var done func()
 	s.Reached, done = d.host.Delivers()
 	d.stream = d.o.Pump.Stream(s, v, func(err error) {

@@ -28,6 +28,7 @@ type Alarms interface {
 	Do(ctx context.Context, c alarm.Command) (alarm.Alarm, error)
 	DoAll(ctx context.Context, commands []alarm.Command) ([]alarm.Done, error)
 	Notify(ctx context.Context, from string, n alarm.Notice) ([]alarm.NoticeResult, error)
+	NotifyAll(ctx context.Context, from string, notices []alarm.Notice) []alarm.Notified
 }
 
 // Records are what is known of single alarms.
