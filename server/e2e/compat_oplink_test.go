@@ -176,16 +176,16 @@ func TestOplinkRefusals(t *testing.T) {
 		answer string
 		code   int
 	}{
-		`{"op":"auth","token":"wrong"}`:                                   {`{"code":1,"msg":"Not Auth"}`, 4401},
-		`{"op":"auth"}`:                                                   {`{"code":1,"msg":"Not Auth"}`, 4401},
-		`{"op":"auth","token":"` + s.token("p", "publish") + `"}`:         {`{"code":1,"msg":"Not Auth"}`, 4401},
-		`no JSON`:                                                         {"", 1007},
-		`[1,2]`:                                                           {"", 1007},
-		`{"op":5}`:                                                        {"", 1007},
-		`{"op":"auth","token":"` + strings.Repeat("x", 70_000) + `"}`:     {"", 4413},
-		`{"op":"explode"}`:                                                {`{"code":2,"msg":"Unknown op"}`, 4408},
-		`{"op":"subscribe","channel":"@user"}`:                            {`{"code":1,"msg":"Not Auth"}`, 4408},
-		"":                                                                {"", 1007},
+		`{"op":"auth","token":"wrong"}`: {`{"code":1,"msg":"Not Auth"}`, 4401},
+		`{"op":"auth"}`:                 {`{"code":1,"msg":"Not Auth"}`, 4401},
+		`{"op":"auth","token":"` + s.token("p", "publish") + `"}`: {`{"code":1,"msg":"Not Auth"}`, 4401},
+		`no JSON`:  {"", 1007},
+		`[1,2]`:    {"", 1007},
+		`{"op":5}`: {"", 1007},
+		`{"op":"auth","token":"` + strings.Repeat("x", 70_000) + `"}`: {"", 4413},
+		`{"op":"explode"}`:                     {`{"code":2,"msg":"Unknown op"}`, 4408},
+		`{"op":"subscribe","channel":"@user"}`: {`{"code":1,"msg":"Not Auth"}`, 4408},
+		"":                                     {"", 1007},
 		`{"op":"auth","token":{"a":` + strings.Repeat(`[`, 10_000) + `}}`: {"", 1007},
 	} {
 		o := dialOplink(t, s.url())

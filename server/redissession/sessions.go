@@ -15,8 +15,8 @@ import (
 	"tocsin/server/auth"
 )
 
-// Placeholder stands for the session in Options.Key.
-const Placeholder = "{token}"
+// InKey is what stands for the session in Options.Key.
+const InKey = "{token}"
 
 // Options say where sessions are kept; URL is required, zero values of the others
 // are the defaults given here.
@@ -24,7 +24,7 @@ type Options struct {
 	// URL is redis://[user:password@]host[:port][/db], rediss:// with TLS, or
 	// unix:///path.
 	URL string
-	// Key is the key of a session, with Placeholder in the session's place; empty is
+	// Key is the key of a session, with InKey in the session's place; empty is
 	// session:{token}.
 	Key string
 	// Field is where in the value the user stands: a member of a JSON object, with
@@ -54,9 +54,9 @@ func Open(o Options) (*Sessions, error) {
 	if err != nil {
 		return nil, errors.New("the URL of Redis: want redis://[user:password@]host[:port][/db]")
 	}
-	key := cmp.Or(o.Key, "session:"+Placeholder)
-	if strings.Count(key, Placeholder) != 1 {
-		return nil, errors.New("the key of sessions in Redis: want " + Placeholder + " in it, once")
+	key := cmp.Or(o.Key, "session:"+InKey)
+	if strings.Count(key, InKey) != 1 {
+		return nil, errors.New("the key of sessions in Redis: want " + InKey + " in it, once")
 	}
 	timeout := cmp.Or(o.Timeout, 2*time.Second)
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = timeout, timeout, timeout, timeout
@@ -76,7 +76,7 @@ func (s *Sessions) Close() error {
 
 // Resolve implements auth.Resolver.
 func (s *Sessions) Resolve(ctx context.Context, session string) (auth.Identity, error) {
-	value, err := s.value(ctx, strings.Replace(s.key, Placeholder, session, 1))
+	value, err := s.value(ctx, strings.Replace(s.key, InKey, session, 1))
 	switch {
 	case errors.Is(err, redis.Nil):
 		return auth.Identity{}, fmt.Errorf("%w: Redis has no such session", auth.ErrInvalid)
