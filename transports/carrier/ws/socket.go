@@ -49,6 +49,9 @@ var (
 	closesTooLarge = []byte{0x88, 2, CodeTooLarge >> 8, CodeTooLarge & 0xff}
 )
 
+// pings is the first byte of a ping.
+const pings = 0x89
+
 // Write implements net.Conn, for control frames, each in one call.
 func (s *socket) Write(p []byte) (int, error) {
 	if bytes.Equal(p, closesTooBig) {
@@ -57,6 +60,8 @@ func (s *socket) Write(p []byte) (int, error) {
 	n, err := s.wire.Write(p)
 	if err != nil {
 		_ = s.broken(err)
+	} else if w, ok := s.owner.talk.(Witness); ok && len(p) > 0 && p[0] == pings {
+		w.Pinged()
 	}
 	return n, err
 }
