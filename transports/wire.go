@@ -65,6 +65,25 @@ func (w *Wire) Settle() error {
 	return w.write(rest)
 }
 
+// Offer writes a short frame, if the client's side takes it now and nobody else is
+// writing; else it is dropped. before is called before it is tried, and no other
+// frame comes between.
+func (w *Wire) Offer(frame []byte, before func()) (taken bool, err error) {
+	if w.raw == nil || !w.mu.TryLock() {
+		return false, nil
+	}
+	defer w.mu.Unlock()
+	before()
+	n, err := writeNow(w.raw, frame)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("write: %w", err)
+	case n > 0 && n < len(frame):
+		return true, w.write(frame[n:])
+	}
+	return n > 0, nil
+}
+
 // Write writes a whole frame after those before it. It implements io.Writer.
 func (w *Wire) Write(frame []byte) (int, error) {
 	w.mu.Lock()

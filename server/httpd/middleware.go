@@ -108,7 +108,7 @@ func redact(u *url.URL) string {
 		switch {
 		case err != nil:
 			pairs[i] = "…"
-		case name == "access_token" || name == "ticket" || strings.Contains(pair, ";"):
+		case name == "access_token" || name == "ticket" || strings.EqualFold(name, noticesToken) || strings.Contains(pair, ";"):
 			pairs[i] = key + "=…"
 		}
 	}

@@ -2,7 +2,6 @@ package httpd
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strconv"
 
@@ -142,32 +141,14 @@ func appendMesh(b []byte, m ingest.Mesh, told alarm.Notified) []byte {
 }
 
 func appendMeshError(b []byte, err error) []byte {
-	p := explain(err)
-	text := p.title
-	if p.detail != "" {
-		text = p.detail
-	}
-	if p.field != "" {
-		text = p.field + ": " + text
-	}
+	code, message := inWords(err)
 	b = append(b, `{"c":`...)
-	b = strconv.AppendInt(b, int64(p.status), 10)
+	b = strconv.AppendInt(b, int64(code), 10)
 	b = append(b, `,"m":`...)
-	return append(inbox.AppendString(b, text), '}')
+	return append(inbox.AppendString(b, message), '}')
 }
 
 // meshErrors adds E to the problems of a door: its clients look at nothing else.
 func meshErrors(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		err := next(c)
-		if err == nil || c.Response().Committed || errors.Is(err, context.Canceled) {
-			return err
-		}
-		p := explain(err)
-		note(c).err, note(c).status = err, p.status
-		p.setHeader(c.Response().Header())
-		body := p.appendJSON(nil, requestID(c))
-		body = append(body[:len(body)-1], `,"E":`...)
-		return write(c, p.status, typeProblem, append(appendMeshError(body, err), '}', '\n'))
-	}
+	return problemsWith(next, func(b []byte, err error) []byte { return appendMeshError(append(b, `"E":`...), err) })
 }

@@ -34,6 +34,7 @@ type Server struct {
 	pump     *transports.Pump
 	stopPump context.CancelFunc
 	carriers []*ws.Carrier // of all services
+	closers  []func()      // called when all have gone
 
 	ws         *service // of readers,
 	publishers *service // and of those without an inbox
@@ -147,6 +148,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	_ = s.public.Close()
 	_ = s.private.Close()
 	s.stopPump()
+	for _, f := range s.closers {
+		f()
+	}
 	if err != nil {
 		return fmt.Errorf("shut the server down: %w", err)
 	}

@@ -82,9 +82,11 @@ type Conversation interface {
 // sure: whatever was written before a ping has, once its pong is there, and all of
 // it when the client closes in good order. Its methods must not wait.
 type Witness interface {
-	// Pinged: a ping has been written behind what was written before. It is called
-	// by another goroutine than the rest, also after Gone.
+	// Pinged: a ping goes behind what was written before. It is called by another
+	// goroutine than the rest, also after Gone.
 	Pinged()
+	// Unpinged: the last ping did not go.
+	Unpinged()
 	// Ponged: the client has answered a ping, the oldest one of those that it has
 	// not answered, or a later one. It is called between Receives.
 	Ponged()

@@ -82,6 +82,27 @@ func (c *Conn) Send(text []byte) error {
 	return nil
 }
 
+// Ping pings the client now, besides the pings that it gets anyway, unless something
+// is being written or its side takes nothing. It does not wait.
+func (c *Conn) Ping() {
+	if c.closing.Load() {
+		return
+	}
+	w, _ := c.talk.(Witness)
+	tried := false
+	taken, err := c.socket.wire.Offer([]byte{pings, 0}, func() {
+		if tried = w != nil; tried {
+			w.Pinged()
+		}
+	})
+	if err != nil {
+		_ = c.socket.broken(err)
+	}
+	if tried && !taken {
+		w.Unpinged()
+	}
+}
+
 // The first byte of a message in one frame (RFC 6455, 5.2).
 const (
 	textFrame   = 0x81

@@ -57,11 +57,12 @@ func (s *socket) Write(p []byte) (int, error) {
 	if bytes.Equal(p, closesTooBig) {
 		p = closesTooLarge
 	}
+	if w, ok := s.owner.talk.(Witness); ok && len(p) > 0 && p[0] == pings {
+		w.Pinged()
+	}
 	n, err := s.wire.Write(p)
 	if err != nil {
 		_ = s.broken(err)
-	} else if w, ok := s.owner.talk.(Witness); ok && len(p) > 0 && p[0] == pings {
-		w.Pinged()
 	}
 	return n, err
 }

@@ -3,6 +3,7 @@ package ws_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ type witness struct {
 
 func (w *witness) Receive([]byte) {}
 func (w *witness) Pinged()        { w.told <- "pinged" }
+func (w *witness) Unpinged()      { w.told <- "unpinged" }
 func (w *witness) Ponged()        { w.told <- "ponged" }
 func (w *witness) Parted()        { w.told <- "parted" }
 func (w *witness) Gone()          { w.told <- "gone" }
@@ -89,6 +91,7 @@ func TestAWitnessHearsWhatHasReachedTheClient(t *testing.T) {
 	read(conn)
 	for w.tell(t) != "ponged" {
 	}
+	w.conn.Ping()
 	bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
 	_ = conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(patience))
 	if told := w.next(t); told != "parted" {
@@ -104,6 +107,20 @@ func TestAWitnessHearsWhatHasReachedTheClient(t *testing.T) {
 	if told := w.next(t); told != "parted" {
 		t.Errorf("a client that answers our close: %s", told)
 	}
+
+	slow, err := ws.New(ws.Options{Ping: time.Hour, Dead: 2 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(slow.Close)
+	c, fast := slow, c
+	conn, w = dial()
+	read(conn)
+	w.conn.Ping()
+	if told := []string{w.tell(t), w.tell(t)}; !slices.Contains(told, "pinged") || !slices.Contains(told, "ponged") {
+		t.Errorf("a ping between: %v", told)
+	}
+	c = fast
 
 	conn, w = dial()
 	_ = conn.NetConn().Close()
