@@ -26,8 +26,8 @@ type Session struct {
 	Place string
 	// Expires is when the client's right to read ends; zero is never.
 	Expires time.Time
-	// Lasting: it is not ended to spread connections over the nodes, see
-	// Limits.Rotate, as its client would not come back by itself.
+	// Lasting: Limits.Rotate does not count, for clients who do not expect to be
+	// sent away.
 	Lasting bool
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)

@@ -66,22 +66,20 @@ func (w *Wire) Settle() error {
 }
 
 // Offer writes a short frame, if the client's side takes it now and nobody else is
-// writing; else it is dropped. before is called before it is tried, and no other
-// frame comes between.
-func (w *Wire) Offer(frame []byte, before func()) (taken bool, err error) {
+// writing; else it is dropped.
+func (w *Wire) Offer(frame []byte) error {
 	if w.raw == nil || !w.mu.TryLock() {
-		return false, nil
+		return nil
 	}
 	defer w.mu.Unlock()
-	before()
 	n, err := writeNow(w.raw, frame)
 	switch {
 	case err != nil:
-		return false, fmt.Errorf("write: %w", err)
+		return fmt.Errorf("write: %w", err)
 	case n > 0 && n < len(frame):
-		return true, w.write(frame[n:])
+		return w.write(frame[n:])
 	}
-	return n > 0, nil
+	return nil
 }
 
 // Write writes a whole frame after those before it. It implements io.Writer.

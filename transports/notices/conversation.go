@@ -13,8 +13,8 @@ const (
 	// maxMistakes is how many frames in a row may be refused before the client is
 	// sent away.
 	maxMistakes = 10
-	// maxPings bounds the pings whose answers are waited for.
-	maxPings = 64
+	// maxMarks bounds the pings whose answers are waited for.
+	maxMarks = 64
 )
 
 // A Conversation is one client's.
@@ -26,16 +26,17 @@ type Conversation struct {
 	voice    encoder
 	mistakes int // in a row
 
-	mu     sync.Mutex
-	told   inbox.Cursor // what was sent, as a place to go on from
-	news   bool         // something was delivered since the last ping
-	pinged []ping       // those that are not answered yet
-	parted bool
+	mu    sync.Mutex
+	told  inbox.Cursor // what was sent, as a place to go on from
+	news  bool         // something was delivered since the last ping
+	marks []mark       // of the pings that are not answered yet
+	left  bool         // the client has closed in good order
 }
 
-// A ping has what had been sent before it, and whether that was more than before
+// A mark is what had been sent before a ping, and whether that was more than before
 // the one before it.
-type ping struct {
+type mark struct {
+	ping uint64
 	told inbox.Cursor
 	news bool
 }
@@ -117,56 +118,48 @@ func (c *Conversation) ask(p pinger) {
 	}
 }
 
-// Pinged implements the carrier's witness: what was sent before a ping has reached
-// the client once it is answered.
-func (c *Conversation) Pinged() {
+// Mark implements the carrier's marker: what was sent before a ping has reached the
+// client once it is answered.
+func (c *Conversation) Mark(ping uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.pinged) == maxPings {
-		c.pinged = append(c.pinged[:0], c.pinged[1:]...)
+	if len(c.marks) == maxMarks {
+		c.marks = append(c.marks[:0], c.marks[1:]...)
 	}
-	c.pinged = append(c.pinged, ping{c.told, c.news})
+	c.marks = append(c.marks, mark{ping, c.told, c.news})
 	c.news = false
 }
 
-// Unpinged implements the carrier's witness.
-func (c *Conversation) Unpinged() {
+// Arrived implements the carrier's marker.
+func (c *Conversation) Arrived(ping uint64) {
+	var got mark
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if last := len(c.pinged) - 1; last >= 0 {
-		c.news = c.news || c.pinged[last].news
-		c.pinged = c.pinged[:last]
+	for len(c.marks) > 0 && c.marks[0].ping <= ping {
+		c.marks[0].news = c.marks[0].news || got.news
+		got = c.marks[0]
+		c.marks = append(c.marks[:0], c.marks[1:]...)
 	}
-}
-
-// Ponged implements the carrier's witness. A client may answer several pings at once,
-// so it is the oldest one that is taken for answered.
-func (c *Conversation) Ponged() {
-	c.mu.Lock()
-	if len(c.pinged) == 0 {
-		c.mu.Unlock()
-		return // it was not asked
-	}
-	answered := c.pinged[0]
-	c.pinged = append(c.pinged[:0], c.pinged[1:]...)
 	c.mu.Unlock()
-	c.place.move(position{got: answered.told}, answered.news)
+	c.place.move(position{got: got.told}, got.news)
 }
 
-// Parted implements the carrier's witness: who closes in good order has all of it.
-func (c *Conversation) Parted() {
+// Pinged implements the carrier's marker; a client's own pings mean nothing here.
+func (c *Conversation) Pinged() {}
+
+// Left implements the carrier's leaver: who closes in good order has all of it.
+func (c *Conversation) Left() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.parted = true
+	c.left = true
 }
 
 // Gone ends the conversation when its connection is over.
 func (c *Conversation) Gone() {
 	c.Dialogue.Gone()
 	c.mu.Lock()
-	told, parted := c.told, c.parted
+	told, left := c.told, c.left
 	c.mu.Unlock()
-	if parted {
+	if left {
 		c.place.move(position{got: told}, true)
 	}
 	c.place.Leave()

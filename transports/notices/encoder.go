@@ -1,8 +1,6 @@
 package notices
 
 import (
-	"context"
-	"errors"
 	"time"
 
 	"tocsin/server/inbox"
@@ -19,7 +17,6 @@ type encoder struct {
 	news  bool   // something is collected
 	told  string // the cursor that the client was sent
 	again uint64 // what stands up to here in the log was sent before
-	entry []byte // the last one, its memory used again
 }
 
 var _ transports.Voice = (*encoder)(nil)
@@ -51,9 +48,8 @@ func (e *encoder) Part(p transports.Part) {
 }
 
 func (e *encoder) notice(item *inbox.Item) {
-	e.entry = item.AppendJSON(e.entry[:0])
 	e.Open()
-	e.B = append(e.B, e.c.o.render.render(item.At, e.entry)...)
+	e.B = append(e.B, e.c.o.notices.Of(item, noticeOf)...)
 	e.B = append(e.B, e.reader...)
 	if item.At <= e.again {
 		e.B = append(e.B, "true}"...)
@@ -61,13 +57,7 @@ func (e *encoder) notice(item *inbox.Item) {
 		e.B = append(e.B, "false}"...)
 	}
 	e.Close()
-	if cap(e.entry) > maxEntry {
-		e.entry = nil
-	}
 }
-
-// maxEntry is how much memory of the last entry is kept, in bytes.
-const maxEntry = 1 << 10
 
 // Ping tells nothing: there are pings of the carrier's.
 func (e *encoder) Ping(cursor string) { e.at = cursor }
@@ -105,36 +95,9 @@ func (e *encoder) taken() {
 // Told implements transports.Voice.
 func (e *encoder) Told() string { return e.told }
 
-// codes of the reasons; of those that are not here it is codeRotate: come back,
-// perhaps elsewhere.
-var codes = map[transports.Reason]int{
-	transports.Drain:      codeGoingAway,
-	transports.Expired:    codeUnauthenticated,
-	transports.Revoked:    codeUnauthenticated,
-	transports.Superseded: codeSuperseded,
-}
-
 // Farewell implements transports.Voice: the close code is all that is told.
 func (e *encoder) Farewell(why error, gone func()) {
-	var bad transports.Closing
-	var reason transports.Reason
-	switch {
-	case errors.As(why, &bad):
-		e.Conn.Close(bad.Code, bad.Reason)
-	case errors.Is(why, context.Canceled):
-		e.Conn.Close(codeGoingAway, "") // nobody is there to hear more
-	default:
-		if !errors.As(why, &reason) {
-			reason = transports.Unavailable
-			if errors.Is(why, inbox.ErrStale) {
-				reason = transports.Stale
-			}
-		}
-		code, ok := codes[reason]
-		if !ok {
-			code = codeRotate
-		}
-		e.Conn.Close(code, string(reason))
-	}
+	c := transports.CloseOf(why)
+	e.Conn.Close(c.Code, c.Reason)
 	gone()
 }

@@ -98,7 +98,8 @@ func FuzzConversation(f *testing.F) {
 				break
 			}
 			c.Receive(frame)
-			c.Ponged()
+			c.Mark(uint64(n))
+			c.Arrived(uint64(n))
 		}
 		c.Gone()
 		select {

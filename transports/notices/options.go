@@ -6,14 +6,9 @@ import (
 	"tocsin/transports"
 )
 
-// Close codes, those of docs/protocol.md §6.
-const (
-	codeGoingAway       = 1001
-	codeRotate          = 4011
-	codeUnauthenticated = 4401
-	codeSuperseded      = 4409
-	codeSlowDown        = 4429
-)
+// codeSlowDown closes a connection whose client makes too many mistakes
+// (docs/protocol.md §6).
+const codeSlowDown = 4429
 
 // Options are what conversations are made of; View, Pump, Send and Problem are
 // required. They are shared by many, and not to be copied.
@@ -24,6 +19,6 @@ type Options struct {
 	// Problem puts an error into words, with an HTTP status.
 	Problem func(err error) (code int, message string)
 
-	render renderer
-	rates  rates
+	notices transports.Shared[[]byte]
+	rates   rates
 }

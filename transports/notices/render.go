@@ -1,12 +1,10 @@
 package notices
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"tocsin/server/inbox"
 )
@@ -28,45 +26,9 @@ type entry struct {
 	} `json:"notice"`
 }
 
-// maxRendered bounds what is remembered of entries, in bytes: the half of it that is
-// filled, and the one before.
-const maxRendered = 4 << 20
-
-// A renderer makes the text of entries, once for all who get them. It may be used by
-// many goroutines at once.
-type renderer struct {
-	mu         sync.Mutex
-	young, old map[uint64]rendered // by sequence
-	size       int                 // of the young, in bytes
-}
-
-// rendered is an entry and what became of it.
-type rendered struct {
-	entry []byte // as it was: a sequence may be given out again after a loss
-	text  []byte
-}
-
-// render returns the notice that an entry is, from its brace to where the members
-// follow that differ by reader. It is shared, and not to be changed.
-func (r *renderer) render(seq uint64, entry []byte) []byte {
-	r.mu.Lock()
-	known, ok := r.young[seq]
-	if !ok {
-		known, ok = r.old[seq]
-	}
-	r.mu.Unlock()
-	if ok && bytes.Equal(known.entry, entry) {
-		return known.text
-	}
-	known = rendered{bytes.Clone(entry), appendNotice(nil, entry)}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.size += len(known.entry) + len(known.text); r.young == nil || r.size > maxRendered/2 {
-		r.young, r.old, r.size = map[uint64]rendered{}, r.young, len(known.entry)+len(known.text)
-	}
-	r.young[seq] = known
-	return known.text
-}
+// noticeOf makes the notice of an entry, from its brace to where the members follow
+// that differ by reader: it is made once for all of them.
+func noticeOf(i *inbox.Item) []byte { return appendNotice(nil, i.AppendJSON(nil)) }
 
 // appendNotice writes an entry as a notice, without what differs by reader and the
 // brace at the end.

@@ -2,7 +2,6 @@ package notices
 
 import (
 	"encoding/json"
-	"fmt"
 	"testing"
 )
 
@@ -28,32 +27,5 @@ func TestEntriesAsNotices(t *testing.T) {
 		if !json.Valid([]byte(got + "}")) {
 			t.Errorf("%s}", got)
 		}
-	}
-}
-
-func TestRenderedEntriesAreSharedAndBounded(t *testing.T) {
-	var r renderer
-	entry := func(n int) []byte {
-		return fmt.Appendf(nil, `{"seq":%d,"type":"notice","notice":{"title":%q}}`, n, string(make([]byte, 1000)))
-	}
-	first := r.render(1, entry(1))
-	if again := r.render(1, entry(1)); &again[0] != &first[0] {
-		t.Error("it is made twice")
-	}
-	other := []byte(`{"seq":1,"type":"notice","notice":{"title":"other"}}`)
-	if got := string(r.render(1, other)); got != string(appendNotice(nil, other)) {
-		t.Errorf("another entry at the same place gives %s", got)
-	}
-	for n := range 10_000 {
-		r.render(uint64(n), entry(n))
-	}
-	size := 0
-	for _, part := range []map[uint64]rendered{r.young, r.old} {
-		for _, one := range part {
-			size += len(one.entry) + len(one.text)
-		}
-	}
-	if size > maxRendered {
-		t.Errorf("%d bytes are remembered", size)
 	}
 }

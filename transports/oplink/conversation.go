@@ -104,12 +104,12 @@ func (c *Conversation) auth(m *operation) {
 		}
 	case err != nil && c.Identity() == nil:
 		c.refuse(errorNotAuth, "Not Auth")
-		c.End(transports.Closing{Code: codeUnauthenticated, Reason: "not authenticated"})
+		c.End(transports.Closing{Code: transports.CodeUnauthenticated, Reason: "not authenticated"})
 	case err != nil: // the old token is good until its time is over
 		c.refuse(errorNotAuth, "Not Auth")
 		c.blunder()
 	case c.Identity() != nil && c.Identity().User != id.User:
-		c.End(transports.Closing{Code: codeForbidden, Reason: "the token is another user's"})
+		c.End(transports.Closing{Code: transports.CodeForbidden, Reason: "the token is another user's"})
 	default:
 		c.mistakes = 0
 		c.Admit(id)

@@ -2,9 +2,7 @@ package oplink
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"tocsin/server/inbox"
@@ -154,40 +152,9 @@ func (e *encoder) answered() bool {
 // Told implements transports.Voice.
 func (e *encoder) Told() string { return e.told }
 
-// codes of the reasons; of those that are not here it is codeRotate: come back,
-// perhaps elsewhere.
-var codes = map[transports.Reason]int{
-	transports.Drain:      codeGoingAway,
-	transports.Expired:    codeUnauthenticated,
-	transports.Revoked:    codeUnauthenticated,
-	transports.Superseded: codeSuperseded,
-}
-
 // Farewell implements transports.Voice: the close code is all that is told.
 func (e *encoder) Farewell(why error, gone func()) {
-	code, text := farewell(why)
-	e.Conn.Close(code, text)
+	c := transports.CloseOf(why)
+	e.Conn.Close(c.Code, c.Reason)
 	gone()
-}
-
-func farewell(why error) (code int, text string) {
-	var bad transports.Closing
-	var reason transports.Reason
-	switch {
-	case errors.As(why, &bad):
-		return bad.Code, bad.Reason
-	case errors.Is(why, transports.ErrNoAuth):
-		return codeNoAuth, "no auth in time"
-	case errors.Is(why, context.Canceled):
-		return codeGoingAway, "" // nobody is there to hear more
-	case !errors.As(why, &reason):
-		reason = transports.Unavailable
-		if errors.Is(why, inbox.ErrStale) {
-			reason = transports.Stale
-		}
-	}
-	if code = codes[reason]; code == 0 {
-		code = codeRotate
-	}
-	return code, string(reason)
 }

@@ -9,16 +9,11 @@ import (
 // Channel is the one that can be subscribed to: the user's own inbox.
 const Channel = "@user"
 
-// Close codes, those of docs/protocol.md §6; and CodeNotJSON, of RFC 6455.
+// Close codes besides those of a transports.Closing: one of RFC 6455, and one of
+// docs/protocol.md §6.
 const (
-	codeGoingAway       = 1001
-	codeNotJSON         = 1007
-	codeRotate          = 4011
-	codeUnauthenticated = 4401
-	codeForbidden       = 4403
-	codeNoAuth          = 4408
-	codeSuperseded      = 4409
-	codeSlowDown        = 4429
+	codeNotJSON  = 1007
+	codeSlowDown = 4429
 )
 
 // Codes of errors.

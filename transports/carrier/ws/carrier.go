@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"github.com/olahol/melody"
 
 	"tocsin/transports"
@@ -76,23 +75,6 @@ type Conversation interface {
 	// Gone is called once, after the last Receive: the connection is over,
 	// whoever ended it, and Send fails.
 	Gone()
-}
-
-// A Witness is a Conversation that wants to know what has reached its client for
-// sure: whatever was written before a ping has, once its pong is there, and all of
-// it when the client closes in good order. Its methods must not wait.
-type Witness interface {
-	// Pinged: a ping goes behind what was written before. It is called by another
-	// goroutine than the rest, also after Gone.
-	Pinged()
-	// Unpinged: the last ping did not go.
-	Unpinged()
-	// Ponged: the client has answered a ping, the oldest one of those that it has
-	// not answered, or a later one. It is called between Receives.
-	Ponged()
-	// Parted: the client has closed the connection, or answered our close. It is
-	// called before Gone.
-	Parted()
 }
 
 // A Carrier serves WebSocket connections. Its methods may be called by many
@@ -186,23 +168,13 @@ func connected(s *melody.Session) {
 
 func received(s *melody.Session, message []byte) { connOf(s).receive(message) }
 
-func ponged(s *melody.Session) {
-	if w, ok := connOf(s).talk.(Witness); ok {
-		w.Ponged()
-	}
-}
-
 // failed hears of every error of a session; reading and writing end by
 // themselves then. What melody could not queue is lost, and the connection with
 // it. A client that is silent gets no time to close its side.
 func failed(s *melody.Session, err error) {
+	left(s, err)
 	var timeout net.Error
-	var closed *websocket.CloseError
 	switch {
-	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
-		if w, ok := connOf(s).talk.(Witness); ok {
-			w.Parted()
-		}
 	case errors.Is(err, melody.ErrMessageBufferFull):
 		connOf(s).socket.cut(err)
 	case errors.As(err, &timeout) && timeout.Timeout():

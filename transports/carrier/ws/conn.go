@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 	"unicode/utf8"
 
 	"github.com/olahol/melody"
@@ -60,6 +59,23 @@ func (c *Conn) Try(frame []byte) (done bool, err error) {
 	return done, nil
 }
 
+// Pack turns the message that begins at from in b, with its headroom, into a frame,
+// and returns b up to its end.
+func (c *Conn) Pack(b []byte, from int) []byte {
+	return b[:from+copy(b[from:], c.head(b[from:]))]
+}
+
+// TryPacked is Try for frames that Pack has made, one behind the other.
+func (c *Conn) TryPacked(packed []byte) (done bool, err error) {
+	if c.closing.Load() {
+		return false, ErrClosed
+	}
+	if done, err = c.socket.wire.Try(packed); err != nil {
+		return false, c.socket.broken(err)
+	}
+	return done, nil
+}
+
 // Settle waits until what Try left has gone. After the write timeout the
 // connection is over, and the error says so; it wraps ErrClosed.
 func (c *Conn) Settle() error {
@@ -80,27 +96,6 @@ func (c *Conn) Send(text []byte) error {
 		return c.socket.broken(err)
 	}
 	return nil
-}
-
-// Ping pings the client now, besides the pings that it gets anyway, unless something
-// is being written or its side takes nothing. It does not wait.
-func (c *Conn) Ping() {
-	if c.closing.Load() {
-		return
-	}
-	w, _ := c.talk.(Witness)
-	tried := false
-	taken, err := c.socket.wire.Offer([]byte{pings, 0}, func() {
-		if tried = w != nil; tried {
-			w.Pinged()
-		}
-	})
-	if err != nil {
-		_ = c.socket.broken(err)
-	}
-	if tried && !taken {
-		w.Unpinged()
-	}
 }
 
 // The first byte of a message in one frame (RFC 6455, 5.2).
@@ -173,6 +168,7 @@ func (c *Conn) open(s *melody.Session) {
 	defer c.guard()
 	c.session = s
 	c.talk = c.begin(c)
+	c.hearPings(s)
 	c.opened <- nil
 	c.begin, c.opened = nil, nil
 }
@@ -185,8 +181,7 @@ func (c *Conn) receive(message []byte) {
 		c.Close(CodeNotUTF8, "text frames are UTF-8")
 	default:
 		c.hear(message)
-		// The client lives, even if its pong waits behind what it has sent.
-		_ = c.socket.SetReadDeadline(time.Now().Add(c.o.Dead))
+		_ = c.lives() // even if its pong waits behind what it has sent
 	}
 }
 

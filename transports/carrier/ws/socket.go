@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tocsin/transports"
@@ -28,6 +29,7 @@ type socket struct {
 	net.Conn
 	owner *Conn
 	wire  *transports.Wire
+	pings atomic.Uint64 // that were written, for a Marker
 
 	mu    sync.Mutex
 	ended bool
@@ -49,22 +51,16 @@ var (
 	closesTooLarge = []byte{0x88, 2, CodeTooLarge >> 8, CodeTooLarge & 0xff}
 )
 
-// pings is the first byte of a ping.
-const pings = 0x89
-
 // Write implements net.Conn, for control frames, each in one call.
 func (s *socket) Write(p []byte) (int, error) {
 	if bytes.Equal(p, closesTooBig) {
 		p = closesTooLarge
 	}
-	if w, ok := s.owner.talk.(Witness); ok && len(p) > 0 && p[0] == pings {
-		w.Pinged()
-	}
-	n, err := s.wire.Write(p)
-	if err != nil {
+	if _, err := s.wire.Write(s.mark(p)); err != nil {
 		_ = s.broken(err)
+		return 0, err
 	}
-	return n, err
+	return len(p), nil
 }
 
 // broken ends the connection after an error of writing, and says why: the client
