@@ -142,8 +142,8 @@ func (st *Stream) step(wait bool) bool {
 	}
 }
 
-// find looks for something to tell, and tells it. rests says that there was
-// nothing, must that the log has to be asked, which takes time.
+// find looks for something to tell, and tells it. rests says that there is
+// nothing more, must that the log has to be asked, which takes time.
 func (st *Stream) find(wait bool) (rests, must bool) {
 	now := st.p.now()
 	if err := st.outlived(now); err != nil {
@@ -177,7 +177,13 @@ func (st *Stream) find(wait bool) (rests, must bool) {
 		return true, false
 	}
 	st.tell(&b, 0)
-	return false, false
+	if b.More || st.unsettled || st.left != nil || st.ending != nil || st.over.Load() {
+		return false, false
+	}
+	// What came since then has rung, and a unit that is rung for in its turn gets
+	// another one: there is no need to look again.
+	st.park(st.next())
+	return true, false
 }
 
 // outlived says why the stream has to end now, if it has.

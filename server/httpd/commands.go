@@ -61,6 +61,7 @@ func (b *noticeBody) recipients(n *alarm.Notice) error {
 // postNotice is POST /v1/notices. An Idempotency-Key is the id of a notice that
 // has none.
 func (s *Server) postNotice(c echo.Context, id auth.Identity) error {
+	note(c).often = true
 	var body noticeBody
 	if err := s.readLongJSON(c, &body, maxIDsBody, false); err != nil {
 		return err

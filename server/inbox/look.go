@@ -25,6 +25,11 @@ func (r *Reader) look(limit int) (b Batch, wait bool) {
 	r.refresh(s)
 	mark := r.v.mark(r.user)
 	r.found = r.found[:0]
+	if r.shares() {
+		if t := r.m.twin.Load(); t != nil && t.fits(r, s, limit) {
+			return r.follow(t, s, mark), false
+		}
+	}
 	r.begin(s)
 	before := r.pos
 	r.before.pos, r.before.seen, r.before.given = r.pos, r.seen, r.given

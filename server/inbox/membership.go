@@ -26,6 +26,7 @@ type readership struct {
 	set    map[*audience]struct{}
 
 	tracker atomic.Pointer[tracker] // of floods; nil until it is asked for
+	twin    atomic.Pointer[twin]    // nil until something was found
 }
 
 // maxReaderships is how many readerships are remembered at most.

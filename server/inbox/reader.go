@@ -91,6 +91,7 @@ type Batch struct {
 
 	to     Cursor   // after all that was found
 	cut    bool     // not all of it is in Items
+	twin   bool     // Items are those of a twin
 	groups []string // of the user; shared, never changed
 }
 
@@ -250,6 +251,7 @@ func (r *Reader) Look(limit int) (b Batch, ok bool) {
 		r.goBack()
 		return Batch{}, false
 	}
+	r.leave(&b, limit)
 	return b, true
 }
 
@@ -339,6 +341,9 @@ func (r *Reader) Cursor() string {
 
 // fetch reads the bodies that are not in memory, and writes those of removals.
 func (r *Reader) fetch(ctx context.Context, b *Batch) error {
+	if b.twin {
+		return nil // they are there
+	}
 	r.items = r.items[:0]
 	for i := range r.found {
 		f := &r.found[i]

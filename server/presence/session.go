@@ -23,6 +23,7 @@ type Session struct {
 	stated time.Time
 	told   *base
 	toldAt uint64
+	round  uint64 // the last checkpoint that met it
 }
 
 // Reached notes what a flush has delivered. It costs no lock, but for polls, and
