@@ -19,6 +19,7 @@ type encoder struct {
 	greeted chan struct{} // closed when it has been sent
 	at      string        // the cursor after what is collected
 	told    string        // the cursor that the client has
+	seen    uint64        // its place, when the delivery began anew by itself
 }
 
 var _ transports.Voice = (*encoder)(nil)
@@ -32,6 +33,9 @@ func (e *encoder) Hello(h transports.Hello) {
 		e.Open()
 		e.B = append(e.B, success...)
 		e.Frames.Close()
+	}
+	if told, err := inbox.ParseCursor(e.told); err == nil {
+		e.seen = told.Seq
 	}
 	if h.Gap {
 		return // its cursor is none to come back with
@@ -51,7 +55,9 @@ func (e *encoder) Part(p transports.Part) {
 		e.Frames.Close()
 	}
 	for i := p.From; i < p.To; i++ {
-		e.entry(&p.Items[i])
+		if !e.repeats(&p.Items[i]) {
+			e.entry(&p.Items[i])
+		}
 	}
 	if e.at = p.Cursor; p.To > 0 {
 		e.at = p.CursorAt(p.To - 1)
@@ -59,6 +65,16 @@ func (e *encoder) Part(p transports.Part) {
 	if e.cursors && (p.To > p.From || p.Gap != nil) {
 		e.event("@cursor", "cursor", e.at)
 	}
+}
+
+// aNotice begins the body of a notice.
+var aNotice = []byte(`{"type":"notice"`)
+
+// repeats says whether the item is a notice that the client has had, or did not want
+// when it subscribed. A repair, after the user's groups have changed, begins with
+// everything open: of that only alarms can be news to a client that knows no gaps.
+func (e *encoder) repeats(item *inbox.Item) bool {
+	return !e.cursors && item.At <= e.seen && bytes.HasPrefix(item.Body(), aNotice)
 }
 
 func (e *encoder) event(name, member, value string) {
