@@ -63,7 +63,8 @@ type Identity struct {
 	Groups []string
 	Scopes Scopes
 	// Expires is when Verify begins to refuse the token: exp plus the leeway. A
-	// connection that ends then cannot be opened again with the same token.
+	// connection that ends then cannot be opened again with the same token. Zero is
+	// never, which only a session's may be.
 	Expires time.Time
 	// TokenID is the jti claim, empty if there is none.
 	TokenID string

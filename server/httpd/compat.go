@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"tocsin/server/auth"
+	"tocsin/server/presence"
 )
 
 // Compat says which older protocols are served (docs/compat): nil ones are not.
@@ -19,6 +20,9 @@ type Compat struct {
 
 	// Places keep cursors for clients that keep none themselves; required.
 	Places Places
+	// Online says who is connected to all nodes, and over what; nil: to this one. The
+	// error is one of the package inbox.
+	Online func(ctx context.Context) ([]presence.Client, error)
 	// PublishFrom are the networks whose hosts may publish by the doors of these
 	// protocols without a token. It is the address of the connection that counts,
 	// so a proxy's where there is one.
@@ -97,4 +101,24 @@ func (s *Server) trusted(c echo.Context) bool {
 		}
 	}
 	return false
+}
+
+// problemsWith answers with the problem that an error is, and further members that
+// the clients of a door look for.
+func problemsWith(next echo.HandlerFunc, members func(b []byte, err error) []byte) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		err := next(c)
+		if err == nil || c.Response().Committed {
+			return err
+		}
+		p := explain(err)
+		if p.status == gone.status {
+			return err
+		}
+		note(c).err, note(c).status = err, p.status
+		p.setHeader(c.Response().Header())
+		body := p.appendJSON(nil, requestID(c))
+		body = members(append(body[:len(body)-1], ','), err)
+		return write(c, p.status, typeProblem, append(body, '}', '\n'))
+	}
 }

@@ -115,7 +115,7 @@ func (s *Server) redact(u *url.URL) string {
 		switch {
 		case err != nil:
 			pairs[i] = "…"
-		case name == "access_token" || name == "ticket" || strings.Contains(pair, ";"):
+		case name == "access_token" || name == "ticket" || strings.EqualFold(name, noticesToken) || strings.Contains(pair, ";"):
 			pairs[i] = key + "=…"
 		}
 	}

@@ -36,6 +36,7 @@ type Server struct {
 	carriers []interface{ Close() } // of all services
 	secrets  []string               // paths below which a path is a secret
 	sharing  map[string]bool        // routes that judge origins themselves
+	closers  []func()               // called when all have gone
 
 	ws         *service // of readers,
 	publishers *service // and of those without an inbox
@@ -158,6 +159,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	_ = s.public.Close()
 	_ = s.private.Close()
 	s.stopPump()
+	for _, f := range s.closers {
+		f()
+	}
 	if err != nil {
 		return fmt.Errorf("shut the server down: %w", err)
 	}

@@ -23,6 +23,7 @@ import (
 	"tocsin/server/metrics"
 	"tocsin/server/natslog"
 	"tocsin/server/presence"
+	"tocsin/server/redissession"
 	"tocsin/server/topics"
 	"tocsin/transports"
 )
@@ -78,7 +79,8 @@ type node struct {
 	view      *inbox.View
 	marks     inbox.Marks
 	gate      *auth.Gate
-	hooks     *hooks.Hooks // nil if nobody is told
+	redis     *redissession.Sessions // nil if nobody's sessions are there
+	hooks     *hooks.Hooks           // nil if nobody is told
 	presence  *presence.Registry
 	evidence  *presence.Evidence // nil if none is kept
 	letters   ingest.DeadLetters
@@ -208,7 +210,8 @@ func (n *node) guard(ctx context.Context) error {
 		Verifier: n.verifier, Tickets: auth.NewTickets(tickets, auth.TicketOptions{Logger: n.logger}),
 		Revocations: revocations, AllowQuery: n.conf.TokenInURL,
 	}
-	return nil
+	n.gate.Sessions, err = n.keepers()
+	return err
 }
 
 // followRevocations must have loaded them before the doors open, else revoked
@@ -318,6 +321,9 @@ func (n *node) close() error {
 		if l != nil {
 			_ = l.Close() // a second time after Shutdown
 		}
+	}
+	if n.redis != nil {
+		_ = n.redis.Close() // nothing is written there
 	}
 	if n.store == nil {
 		return nil

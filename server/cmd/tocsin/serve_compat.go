@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
+	"tocsin/server/auth"
 	"tocsin/server/httpd"
+	"tocsin/server/redissession"
 	"tocsin/server/topics"
 )
 
@@ -33,6 +37,37 @@ func (n *node) makeTopics(context.Context) error {
 	// Ends with running.
 	n.background.Go(func() { n.topics.Run(n.running) })
 	return nil
+}
+
+// redisFresh is how long an answer of Redis is good: asking again is cheap there, and
+// who has logged out is not let in for long.
+const redisFresh = time.Second
+
+// keepers are who knows the sessions that are no JWT.
+func (n *node) keepers() (all []auth.Resolver, err error) {
+	remember := func(name string, of auth.Resolver, fresh time.Duration) {
+		all = append(all, auth.Remember(of, auth.RememberOptions{
+			Name: name, Timeout: n.conf.CallbackTimeout, Fresh: fresh, Logger: n.logger,
+		}))
+	}
+	if n.conf.CallbackURL != "" {
+		callback, err := auth.NewCallback(n.conf.CallbackURL)
+		if err != nil {
+			return nil, err
+		}
+		remember("the session callback", callback, 0)
+	}
+	if n.conf.RedisURL == "" {
+		return all, nil
+	}
+	n.redis, err = redissession.Open(redissession.Options{
+		URL: n.conf.RedisURL, Key: n.conf.RedisKey, Field: n.conf.RedisField, Timeout: n.conf.CallbackTimeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("session-redis-url: %w", err)
+	}
+	remember("Redis", n.redis, redisFresh)
+	return all, nil
 }
 
 // compat is what the doors need to serve the older protocols.

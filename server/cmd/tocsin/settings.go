@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tocsin/server/hooks"
+	"tocsin/server/redissession"
 	"tocsin/transports/carrier/sockjs"
 )
 
@@ -38,6 +39,10 @@ type settings struct {
 	Algorithms            []string
 	Audience, Issuer      string
 	Leeway                time.Duration
+	CallbackURL           string
+	CallbackTimeout       time.Duration
+	RedisURL, RedisKey    string
+	RedisField            string
 	Compat, PublishFrom   []string
 	AlarmPushPath         string
 	OplinkPath            string
@@ -87,6 +92,7 @@ func defaults() settings {
 		DeviceTime: timeClamp, Fold: time.Minute, AutoClear: map[string]time.Duration{}, UnassignedGroups: []string{"unassigned"},
 		HookURLs: []string{}, HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)}, HookTimeout: hooks.DefaultTimeout,
 		Algorithms: []string{}, Leeway: 5 * time.Second,
+		CallbackTimeout: 2 * time.Second, RedisKey: "session:" + redissession.InKey, RedisField: "uid",
 		Compat: slices.Clone(compatNames), PublishFrom: []string{},
 		AlarmPushPath: "/ws/alarm", OplinkPath: "/message-center", AppPushPath: "/push", AppPushIdle: 605 * time.Second, NoticesPath: "/notice",
 		StompPath: "/stomp", SockJSPath: "/endpoint-websocket", SockJSClient: sockjs.ClientURL,
@@ -114,6 +120,7 @@ func (s *settings) check() error {
 		"jwt-hs256-file: want a key to verify tokens with: make one with 'tocsin secret FILE', "+
 			"or set jwt-pem-file, jwt-jwks-file, jwt-jwks-url or "+setting{name: "jwt-hs256"}.env())
 	wrong(s.Secret != "" && s.SecretFile != "", "jwt-hs256-file: want this or "+setting{name: "jwt-hs256"}.env()+", not both")
+	wrong(strings.Count(s.RedisKey, redissession.InKey) != 1, "session-redis-key: want "+redissession.InKey+" in it, once")
 	wrong(s.NATSURL == "" && s.Replicas > 1, "replicas: want 1 without nats-url, the embedded log is one server")
 	wrong(len(s.HookURLs) > 0 && s.HookSecretFile == "", "hook-secret-file: want a secret to sign with: make one with 'tocsin secret FILE'")
 	wrong(len(s.HookURLs) > 0 && s.Evidence == 0 && slices.Contains(s.HookEvents, string(hooks.Undelivered)),

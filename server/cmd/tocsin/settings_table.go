@@ -147,6 +147,11 @@ func (s *settings) compatible() []setting {
 	return []setting{
 		{name: "compat", value: listValue{p: &s.Compat, kind: "protocols", fits: isCompat, want: strings.Join(compatNames, ", ")}, help: "older protocols that are served besides; empty for none"},
 		{name: "compat-publish-from", value: listValue{p: &s.PublishFrom, kind: "networks", fits: isNetwork, want: "networks, such as 10.1.0.0/16 or 127.0.0.1/32"}, help: "networks that may publish by those protocols' doors without a token"},
+		{name: "session-callback-url", value: urlValue{&s.CallbackURL, []string{"http", "https"}, false}, help: "who knows sessions that are no JWT; empty for nobody"},
+		{name: "session-callback-timeout", value: span(&s.CallbackTimeout, 100*time.Millisecond, time.Minute), help: "how long that, or Redis, may take"},
+		{name: "session-redis-url", value: urlValue{&s.RedisURL, []string{"redis", "rediss"}, false}, help: "Redis that keeps such sessions; empty for none"},
+		{name: "session-redis-key", value: textOf(&s.RedisKey, "key"), help: "the key of a session there"},
+		{name: "session-redis-field", value: textOf(&s.RedisField, "field"), help: "where in its value the user stands; empty for the value itself"},
 		{name: "alarm-push-path", value: path(&s.AlarmPushPath), help: "where alarm-push is served"},
 		{name: "oplink-path", value: path(&s.OplinkPath), help: "where oplink is served"},
 		{name: "app-push-path", value: path(&s.AppPushPath), help: "below which app-push is served"},

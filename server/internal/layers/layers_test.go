@@ -35,6 +35,7 @@ var owners = map[string]string{
 	"github.com/labstack":          "server/httpd",
 	"github.com/golang-jwt":        "server/auth",
 	"github.com/prometheus":        "server/metrics",
+	"github.com/redis":             "server/redissession",
 	"github.com/cloudevents":       "server/ingest",
 	"github.com/olahol/melody":     "transports/carrier/ws",
 	"github.com/gorilla/websocket": "transports server/e2e", // melody's; here the tests' client

@@ -200,6 +200,7 @@ func answerClose(s *melody.Session, code int, _ string) error {
 // themselves then. What melody could not queue is lost, and the connection with
 // it. A client that is silent gets no time to close its side.
 func failed(s *melody.Session, err error) {
+	left(s, err)
 	var timeout net.Error
 	switch {
 	case errors.Is(err, melody.ErrMessageBufferFull):

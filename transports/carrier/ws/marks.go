@@ -10,10 +10,10 @@ import (
 
 // A Marker is a Conversation that wants to know what has arrived at its client:
 // what was sent before a ping has, when the ping is answered. Pings are counted
-// from 1. Mark is called by another goroutine than the other methods, none of
-// which may wait.
+// from 1. Mark is called by other goroutines than the other methods, none of which
+// may wait.
 type Marker interface {
-	// Mark is called right before a ping is written.
+	// Mark is called right before a ping is written, or dropped.
 	Mark(ping uint64)
 	// Arrived is called when the client has answered that ping; not for every one.
 	Arrived(ping uint64)
@@ -31,13 +31,31 @@ func (s *socket) mark(p []byte) []byte {
 	if !ok || !bytes.Equal(p, barePing) {
 		return p
 	}
-	s.pings++
-	m.Mark(s.pings)
-	return binary.BigEndian.AppendUint64([]byte{barePing[0], 8}, s.pings)
+	return s.marked(m)
 }
 
-// ponged is called by melody for a pong, of which it does not say what it holds.
-// So from the first one on, they are heard here.
+// marked is a ping with the next number.
+func (s *socket) marked(m Marker) []byte {
+	ping := s.pings.Add(1)
+	m.Mark(ping)
+	return binary.BigEndian.AppendUint64([]byte{barePing[0], 8}, ping)
+}
+
+// Ping pings the client now, besides the pings that it gets anyway, if the
+// conversation is a Marker: unless something is being written, or its side takes
+// nothing. It does not wait.
+func (c *Conn) Ping() {
+	m, ok := c.talk.(Marker)
+	if !ok || c.closing.Load() {
+		return
+	}
+	if err := c.socket.wire.Offer(c.socket.marked(m)); err != nil {
+		_ = c.socket.broken(err)
+	}
+}
+
+// ponged is called by melody for a pong, of which it does not say what it holds, nor
+// whether it answers anything. So from the first one on, they are heard here.
 func ponged(s *melody.Session) {
 	c := connOf(s)
 	m, ok := c.talk.(Marker)

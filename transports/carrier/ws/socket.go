@@ -29,7 +29,7 @@ type socket struct {
 	net.Conn
 	owner *Conn
 	wire  *transports.Wire
-	pings uint64 // of melody's writer
+	pings atomic.Uint64 // that were written, for a Marker
 	// answers: what closes now is the answer to the client's close.
 	answers atomic.Bool
 
