@@ -44,7 +44,9 @@ func (s *Server) pages(e *echo.Echo) {
 		s.slowBody(c)
 		return s.answerPage(c, page.Login(c.Request().Context(), c.Response(), c.Request(), s.pageOptions()))
 	})
-	e.GET(page.PathStyle, echo.WrapHandler(http.HandlerFunc(page.Style)))
+	for _, path := range []string{page.PathStyle, page.PathScript, page.PathIcon} {
+		e.GET(path, echo.WrapHandler(http.HandlerFunc(page.Asset)))
+	}
 	live := echo.WrapHandler(web.Live())
 	e.GET("/", live)
 	e.GET("/live/*", live)
