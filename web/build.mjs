@@ -1,15 +1,21 @@
 // Builds dist/, which is committed so that Go users need no Node. `make web` runs it.
 // Each entry is one bundle; what a bundle may weigh is in the test of sizes.
 import { build } from "esbuild";
+import { execFileSync } from "node:child_process";
 import { rm } from "node:fs/promises";
 
 /** One bundle each: what is built, from where, to where. */
 const bundles = [
+  { entryPoints: ["client/src/index.ts"], outfile: "dist/client/tocsin-client.js" },
   // As it is written but shorter: nothing may be wrapped around ES5.
   { entryPoints: ["legacy/tocsin-legacy.js"], bundle: false, format: undefined, target: "es5", outfile: "dist/legacy/tocsin-legacy.js" },
+  // What mini-programs take: CommonJS, and nothing newer than ES2017.
+  { entryPoints: ["miniprogram/src/index.ts"], format: "cjs", target: "es2017", outfile: "dist/miniprogram/tocsin.js" },
 ];
 
 await rm("dist", { recursive: true, force: true });
 for (const bundle of bundles) {
   await build({ bundle: true, format: "esm", target: "es2022", minify: true, legalComments: "none", logLevel: "warning", ...bundle });
 }
+// The types of the client, as its package brings them.
+execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "client"], { stdio: "inherit" });

@@ -1,0 +1,30 @@
+// The client in Node, over every transport.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { DEFAULTS, TRANSPORTS, createInbox } from "../client/src/index.js";
+import { startGateway, type Gateway } from "./gateway.js";
+import { createFactory } from "./harness.js";
+import { GATEWAY_ARGS, scenarios } from "./scenarios.js";
+
+test("the defaults are those of the protocol", () => {
+  assert.deepEqual(DEFAULTS, { hello: 5000, silence: 2.5, retryFirst: 500, retryMost: 30_000, probe: 600_000, wait: 25, request: 10_000 });
+  assert.deepEqual(TRANSPORTS.map(({ name }) => name), ["websocket", "sse", "longpoll", "poll"]);
+});
+
+const transports = TRANSPORTS.map(({ name }) => name);
+
+// Each transport has a gateway of its own, so that they do not wait for each other.
+describe("in Node", { concurrency: true }, () => {
+  for (const transport of transports) {
+    describe(transport, () => {
+      let gateway: Gateway;
+      before(async () => {
+        gateway = await startGateway(...GATEWAY_ARGS);
+      });
+      after(() => gateway.stop());
+      for (const scenario of scenarios) {
+        test(scenario.name, { timeout: 60_000 }, () => scenario.run({ gateway, transport, transports, factory: createFactory(createInbox) }));
+      }
+    });
+  }
+});
