@@ -14,9 +14,9 @@ test("the defaults are those of the protocol", () => {
 const transports = TRANSPORTS.map(({ name }) => name);
 
 // Each transport has a gateway of its own, so that they do not wait for each other.
-describe("in Node", { concurrency: true }, () => {
+describe("in Node", { concurrency: 4 }, () => {
   for (const transport of transports) {
-    describe(transport, () => {
+    describe(transport, { concurrency: 1 }, () => {
       let gateway: Gateway;
       before(async () => {
         gateway = await startGateway(...GATEWAY_ARGS);

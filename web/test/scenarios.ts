@@ -82,7 +82,6 @@ export async function eachOnce(client: Opened, devices: readonly string[]): Prom
   return seen;
 }
 
-/** Sets the user's groups anew, by a token with others. */
 const scenario = (name: string, act: (world: World) => Promise<void>): Scenario => ({ name, run: (setting) => act(createWorld(setting)) });
 
 export const scenarios: readonly Scenario[] = [
@@ -160,7 +159,8 @@ export const scenarios: readonly Scenario[] = [
     await until(client, "his alarm", ({ alarms }) => alarms.length === 1 && alarms[0]?.device === d1);
     await w.gateway.api("PUT", `/v1/users/${user}`, { groups: [`${w.group}-b`] });
     const seen = await until(client, "the other's", ({ alarms }) => alarms.length === 1 && alarms[0]?.device === d2);
-    assert.deepEqual(seen.gaps.map(({ reason }) => reason), ["membership"]);
+    // One for what he left, and where that came late, one for what he joined.
+    assert.deepEqual([...new Set(seen.gaps.map(({ reason }) => reason))], ["membership"]);
     await client.call("close");
   }),
 

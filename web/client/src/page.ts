@@ -17,7 +17,7 @@ interface Body {
 }
 
 /** One answer: how long until the next should be asked for, in ms, or why there was none. */
-export type Looked = { readonly interval: number; readonly tag: string; readonly ending?: never } | { readonly ending: Ending };
+export type Looked = { readonly interval: number; readonly empty: boolean; readonly tag: string; readonly ending?: never } | { readonly ending: Ending };
 
 /** Asks once, waiting at most so many seconds at the server, and tells the page. */
 export async function look(session: Session, wait: number, tag: string): Promise<Looked> {
@@ -30,7 +30,7 @@ export async function look(session: Session, wait: number, tag: string): Promise
     });
     if (answer.status === 304) {
       session.tell.hello(0);
-      return { interval: 1000, tag };
+      return { interval: 1000, empty: true, tag };
     }
     if (answer.status !== 200) return { ending: endingOf(answer) };
     const page = parse(answer.body);
@@ -40,7 +40,7 @@ export async function look(session: Session, wait: number, tag: string): Promise
     const body = page as unknown as Body;
     session.tell.hello(0);
     session.tell.page({ gap: body.gap ?? null, entries: body.entries, cursor: body.cursor, counts: page as unknown as Counts });
-    return { interval: (body.interval ?? 5) * 1000, tag: answer.header("ETag") ?? "" };
+    return { interval: (body.interval ?? 5) * 1000, empty: body.entries.length === 0, tag: answer.header("ETag") ?? "" };
   } catch (error) {
     return { ending: session.scope.over ? { kind: "over" } : { kind: "failed", why: wordsOf(error) } };
   }
@@ -58,7 +58,7 @@ export async function poll(session: Session, hold: boolean): Promise<Ending> {
     if (scope.over) return { kind: "over" };
     // Only who waits tells what he knows: a 304 does not say when to ask again.
     if (hold) tag = looked.tag;
-    const hasty = wait > 0 && looked.interval > 0 && platform.now() - asked < HASTY;
+    const hasty = wait > 0 && looked.empty && platform.now() - asked < HASTY;
     const rest = !hold ? looked.interval : hasty ? 1000 : 0;
     if (rest > 0) await pause(platform, scope, rest);
     if (scope.over) return { kind: "over" };

@@ -89,6 +89,7 @@ export function createTokens(platform: Platform, options: Pick<InboxOptions, "to
 
   function renew(): void {
     // In vain: planned anew with what time is left, or else the server asks for it.
+    due = 0; // timers may be early
     if (current !== null) get().catch(() => current !== null && plan(current));
   }
 

@@ -2,6 +2,7 @@ import type { Ending, Session } from "./transport.js";
 /** One answer: how long until the next should be asked for, in ms, or why there was none. */
 export type Looked = {
     readonly interval: number;
+    readonly empty: boolean;
     readonly tag: string;
     readonly ending?: never;
 } | {
