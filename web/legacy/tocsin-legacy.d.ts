@@ -21,11 +21,21 @@ export interface LegacyInbox {
   readonly counts: Counts;
   /** Why the last poll failed, where the server said so. */
   readonly problem: Problem | null;
+  /** Every alarm that is active or unacknowledged, and what ended last; the newest first. */
   alarms(): Alarm[];
+  /** Notices since the list began, the newest first. */
   notices(): Notice[];
+  /** Acknowledges one or several. */
   ack(ids: string | readonly string[], note?: string, done?: (problem: Problem | null, results: AckResult[]) => void): void;
+  /** The other commands. */
+  act(id: string, name: "unack" | "clear" | "shelve" | "unshelve" | "comment", body?: { note?: string; until?: string }, done?: (problem: Problem | null, alarm: Alarm) => void): void;
+  /** Asks for anything else there is, such as /v1/alarms?state=all. */
+  get(path: string, done: (problem: Problem | null, answer: unknown) => void): void;
+  /** Marks as read: these, or without any all that was delivered. */
   read(ids?: string | readonly string[] | null, done?: (problem: Problem | null, counts: Counts) => void): void;
-  use(transports?: readonly TransportName[]): void;
+  /** Uses these transports from now on; without any, all there are. */
+  use(transports?: readonly TransportName[] | null): void;
+  /** Begins again after "superseded", "refused" or "closed", or at once while offline. */
   connect(): void;
   close(): void;
 }

@@ -12,9 +12,6 @@
 (function (global) {
   "use strict";
 
-  var DONE_KEPT = 100; // of alarms that are over, and of notices
-  var ACK_MOST = 200; // ids in one request
-  var HTTP = /^https?:/i;
 
   /**
    * Opens an inbox, which stays current by itself until close().
@@ -32,11 +29,12 @@
     var timing = { hello: 5000, silence: 2.5, retryFirst: 500, retryMost: 30000, probe: 600000, wait: 25, request: 10000 };
     var url = options.url || "";
     var origin = location.protocol + "//" + location.host;
-    var base = HTTP.test(url) ? url : origin + url;
+    var base = /^https?:/i.test(url) ? url : origin + url;
     // Internet Explorer 8 and 9 reach other origins only by this, without headers, and
     // hear nothing of a status.
     var foreign = global.XDomainRequest && (base + "/").indexOf(origin + "/") && !("withCredentials" in new XMLHttpRequest());
     var token = options.token;
+    var tag = ""; // of the newest answer: who waits with it hears of counters that changed before
     var list = {}; // alarms by device, type and qualifier, notices by id
     var wanted, at; // the transports, and which of them is in use
     var turn = 0; // of the present round: what belongs to an older one has no say
@@ -45,26 +43,32 @@
     var denied = 0; // times in a row that the token was not accepted
     var own = { state: "", transport: "", cursor: options.cursor || "", counts: { unread: 0, active: {} }, problem: null };
 
-    // What the page does with it, and throws, comes after our own work is done.
+    // What the page throws is thrown where it stops nothing of ours.
     function tell(name, what) {
-      if (options[name]) setTimeout(function () { if (name === "onstate" || own.state !== "closed") options[name](what, own); }, 0);
+      try {
+        if (options[name]) options[name](what, own);
+      } catch (e) {
+        setTimeout(function () { throw e; }, 0);
+      }
     }
 
     function enter(name, transport) {
+      transport = transport || "";
       if (own.state === name && own.transport === transport) return;
       own.state = name;
-      own.transport = transport || "";
+      own.transport = transport;
       tell("onstate", name);
     }
 
     // ---- the list
 
-    // An alarm has one place, whichever its occurrence, as the server counts them.
+    // An alarm has one place, whichever its occurrence, as the server counts them. The
+    // answer to a command, which has no type, may be here before the entry that tells it.
     function put(type, what, alarm, time) {
       var key = alarm ? "a" + JSON.stringify([what.device, what.type, what.qualifier]) : "n" + what.id;
-      var known = list[key];
-      if (known && alarm && what.rev < known.what.rev) return false;
-      list[key] = { what: what, alarm: alarm, at: (alarm && what.received_at) || time };
+      var known = list[key] || {}, older = known.what && alarm && what.rev < known.what.rev;
+      if (alarm && type && what.rev < known.told) return false;
+      if (type || known.what) list[key] = { what: older ? known.what : what, alarm: alarm, told: type ? what.rev : known.told, at: (alarm && what.received_at) || time };
       if (type === "alarm.removed") delete list[key];
       return true;
     }
@@ -77,29 +81,28 @@
       for (i = 0; i < found.length; i++) {
         key = found[i];
         found[i] = list[key].what;
-        if (alarms && (found[i].active || !found[i].acked)) continue;
-        if (++done > DONE_KEPT) {
-          delete list[key];
-          found.splice(i--, 1);
-        }
+        if (alarms && (found[i].active || !found[i].acked) || ++done <= 100) continue; // so many that are over, and notices
+        delete list[key];
+        found.splice(i--, 1);
       }
       return found;
     }
 
-    function count(told) {
-      own.counts = { unread: told.unread, active: told.active, flood: told.flood };
-    }
+    function count(told) { own.counts = { unread: told.unread, active: told.active, flood: told.flood }; }
 
     // Takes a page or a frame: the gap, the entries, and the cursor after them.
     function take(told) {
-      var entries = told.entries || [], fresh = [], i, e;
+      var entries = told.entries || [], fresh = [], i, e, what;
       if (told.gap) {
         if (told.gap.reason !== "compacted") list = {};
         tell("ongap", told.gap);
       }
       for (i = 0; i < entries.length; i++) {
         e = entries[i];
-        if ((e.alarm || e.notice) && !put(e.type, e.alarm || e.notice, !!e.alarm, e.time)) continue;
+        what = e.alarm || e.notice;
+        if (what && !put(e.type, what, !!e.alarm, e.time)) continue;
+        // In a flood lesser alarms make no sound.
+        if (e.alarm && told.flood && /^(mi|wa)/.test(e.alarm.severity)) e.quiet = true;
         fresh.push(e);
       }
       if (told.cursor) own.cursor = told.cursor;
@@ -125,9 +128,10 @@
       });
     }
 
-    // Sends once, and calls done(status, answer, retry in ms); the status is 0 where
-    // there was no answer. Returns what ends it without a word.
-    function send(path, body, ms, done) {
+    // Sends once, a body as text/plain, since XDomainRequest knows no other, and calls
+    // done(status, answer, retry in ms); the status is 0 where there was no answer. poll
+    // is 1 for one, more for one that waits. Returns what ends it without a word.
+    function send(path, body, ms, done, poll) {
       var request = foreign ? new XDomainRequest() : new XMLHttpRequest();
       var over = false, guard;
       function cancel() {
@@ -139,8 +143,9 @@
         var answer, retry = 0;
         if (over) return;
         if (status) {
-          if (!foreign) retry = (parseInt(request.getResponseHeader("Retry-After"), 10) || 0) * 1000;
-          try { answer = JSON.parse(request.responseText); } catch (e) { status = 0; } // not from us
+          if (!foreign) retry = (request.getResponseHeader("Retry-After") | 0) * 1000;
+          if (poll && !foreign) tag = request.getResponseHeader("ETag");
+          if (status !== 304) try { answer = JSON.parse(request.responseText); } catch (e) { status = 0; } // not from us
         }
         cancel();
         done(status, answer || {}, retry);
@@ -158,7 +163,7 @@
         } else {
           request.onreadystatechange = function () { if (request.readyState === 4) end(request.status); };
           request.setRequestHeader("Authorization", "Bearer " + token);
-          if (body) request.setRequestHeader("Content-Type", "application/json");
+          if (poll > 1 && tag) request.setRequestHeader("If-None-Match", tag);
         }
         request.send(body ? JSON.stringify(body) : null);
       } catch (e) {
@@ -187,9 +192,7 @@
 
     // ---- rounds
 
-    function pause() {
-      return Math.random() * Math.min(timing.retryMost, timing.retryFirst * Math.pow(2, failures));
-    }
+    function pause() { return Math.random() * Math.min(timing.retryMost, timing.retryFirst * Math.pow(2, failures)); }
 
     // Drops what the round waits for.
     function quiet() {
@@ -238,7 +241,7 @@
       if (options.getToken && (renew || foreign)) token = "";
       if (renew) return round(0);
       // Proxies answer with errors too, but not with our problems.
-      if (status > 399 && status < 500 && status !== 408 && status !== 429 && answer.type) return halt("refused");
+      if (answer.type && /^4(?!08|29)/.test(status)) return halt("refused");
       failures++;
       enter(answer.type === "/problems/stale" ? "stale" : "offline");
       round(retry || pause());
@@ -249,16 +252,17 @@
       fail = present(fail || failed);
       timer = setTimeout(function () { fail(0, {}); }, timing.request); // for getToken that never calls back
       withToken(present(function () {
-        var place = own.cursor ? "cursor=" + encodeURIComponent(own.cursor) : "snapshot=active";
+        var from = own.cursor ? "cursor=" + encodeURIComponent(own.cursor) : "snapshot=active";
         clearTimeout(timer);
-        stop = send("/v1/inbox?limit=500&" + place + (wait ? "&wait=" + wait : ""), null, timing.request + wait * 1000,
+        stop = send("/v1/inbox?limit=500&" + from + (wait ? "&wait=" + wait : ""), null, timing.request + wait * 1000,
           present(function (status, answer, retry) {
             stop = null;
+            if (status === 304) answer = { entries: [] }, status = 200;
             if (status !== 200 || !answer.entries) return fail(status === 200 ? 0 : status, answer, retry);
             denied = 0;
             take(answer);
             then(answer);
-          }));
+          }), 1 + wait);
       }), fail);
     }
 
@@ -274,10 +278,7 @@
           if (code === 4401 && options.getToken) token = ""; // else the next poll is refused
           over(since, retry, reason === "stale" ? reason : "");
         }
-        function listen() {
-          clearTimeout(timer);
-          timer = setTimeout(present(end), silence);
-        }
+        function listen() { clearTimeout(timer); timer = setTimeout(present(end), silence); }
         function hear(told) {
           if (told.op === "hello") {
             since = +new Date();
@@ -285,29 +286,18 @@
             if (!told.resumed) told.cursor = ""; // a gap comes: until then ours is right
             enter("live", "websocket");
           }
-          if (told.op === "bye") {
-            reason = told.reason;
-            retry = told.retry_ms;
-          } else if (told.op === "ping") {
-            own.cursor = told.cursor;
-          } else if (told.op !== "ok" && told.op !== "error") {
-            take(told);
-          }
+          if (told.op === "bye") reason = told.reason, retry = told.retry_ms;
+          else if (told.op === "ping") own.cursor = told.cursor;
+          else if (told.op !== "ok" && told.op !== "error") take(told);
           listen();
         }
         listen();
-        try {
-          socket = new WebSocket(base.replace(/^http/i, "ws") + "/v1/inbox/ws", "tocsin.v1.json");
-        } catch (e) {
-          return end();
-        }
+        try { socket = new WebSocket(base.replace(/^http/i, "ws") + "/v1/inbox/ws", "tocsin.v1.json"); } catch (e) { return end(); }
         stop = function () {
           socket.onopen = socket.onmessage = socket.onclose = null;
           socket.close();
         };
-        socket.onopen = function () {
-          socket.send(JSON.stringify({ op: "auth", token: token, cursor: own.cursor }));
-        };
+        socket.onopen = function () { socket.send(JSON.stringify({ op: "auth", token: token, cursor: own.cursor })); };
         socket.onmessage = function (event) { hear(JSON.parse(event.data)); };
         socket.onclose = function (event) { end(event.code); };
       },
@@ -351,31 +341,25 @@
       wanted = [];
       at = failures = denied = 0;
       names = names || ["websocket", "longpoll", "poll"];
-      for (i = 0; i < names.length; i++) {
-        if (runs[names[i]] && (names[i] !== "websocket" || global.WebSocket)) wanted.push(names[i]);
-      }
+      for (i = 0; i < names.length; i++) if (runs[names[i]] && (names[i] !== "websocket" || global.WebSocket)) wanted.push(names[i]);
       if (!wanted.length) wanted.push("poll");
       enter("connecting");
       round(0);
     }
 
-    function wake() {
-      if (own.state === "offline") round(0);
-    }
+    function wake() { if (own.state === "offline") round(0); }
 
     for (var name in options.timing) timing[name] = options.timing[name];
     if (global.addEventListener) global.addEventListener("online", wake, false);
 
-    /** Every alarm that is active or unacknowledged, and what ended last; the newest first. */
+    // What callers use; tocsin-legacy.d.ts says what each does.
     own.alarms = function () { return kept(true); };
-    /** Notices, the newest first. */
     own.notices = function () { return kept(false); };
-    /** Acknowledges one id or several: done(problem or null, results). note and done may be left out. */
     own.ack = function (ids, note, done) {
       var results = [];
       ids = [].concat(ids);
       (function next() {
-        command("/v1/alarms/ack", { ids: ids.splice(0, ACK_MOST), note: note || "" }, function (problem, answer) {
+        command("/v1/alarms/ack", { ids: ids.splice(0, 200), note: note || "" }, function (problem, answer) {
           var some = answer.results || [], i;
           for (i = 0; i < some.length; i++) if (some[i].alarm) put("", some[i].alarm, true);
           results = results.concat(some);
@@ -385,7 +369,14 @@
         });
       })();
     };
-    /** Marks as read: these ids, or without any all that was delivered: done(problem or null, counts). */
+    own.act = function (id, name, body, done) {
+      command("/v1/alarms/" + encodeURIComponent(id) + "/" + name, body || {}, function (problem, alarm) {
+        if (!problem) put("", alarm, true);
+        tell("onchange", own);
+        if (done) done(problem, alarm);
+      });
+    };
+    own.get = function (path, done) { command(path, null, done); };
     own.read = function (ids, done) {
       command("/v1/inbox/read", ids ? { ids: [].concat(ids) } : { upto: own.cursor }, function (problem, answer) {
         if (!problem) count(answer);
@@ -393,9 +384,7 @@
         if (done) done(problem, own.counts);
       });
     };
-    /** Uses these transports from now on; without any, all there are. */
     own.use = use;
-    /** Begins again after "superseded", "refused" or "closed", or at once while offline. */
     own.connect = function () { use(wanted); };
     own.close = function () { halt("closed"); };
 

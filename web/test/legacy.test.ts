@@ -4,13 +4,15 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import type { LegacyOptions } from "../legacy/tocsin-legacy";
 import type { Alarm, Entry } from "../client/src/types";
 import { startBrowser } from "./browser";
 import { startGateway, type Gateway } from "./gateway";
+import { GATEWAY_ARGS, scenarios } from "./scenarios";
+import { createLegacyFactory } from "./legacyfactory";
 import { begin, legacyFile, libraryOfIE8, openLegacy, withoutStreams } from "./legacypage";
 
 const foreignOrigin = "http://localhost:1";
@@ -66,7 +68,8 @@ for (const [name, first, transport] of [
   test(`${name}: what is open, what comes, acknowledge and read`, async () => {
     const who = somebody();
     await raise(who.group, 0, 3);
-    const { page, context } = await openLegacy(browser, gateway.url, first);
+    const context = await browser.newContext();
+    const page = await openLegacy(context, gateway.url, first);
     await start(page, { token: who.token });
     await until(page, `inbox.transport === "${transport}" && inbox.state === "live" && inbox.alarms().length === 3`);
     await raise(who.group, 3, 2);
@@ -94,7 +97,8 @@ for (const [name, first, transport] of [
 
 test("short poll alone", async () => {
   const who = somebody();
-  const { page, context } = await openLegacy(browser, gateway.url, withoutStreams);
+  const context = await browser.newContext();
+    const page = await openLegacy(context, gateway.url, withoutStreams);
   await start(page, { token: who.token, transports: ["poll"] });
   await until(page, "inbox.state === 'polling'");
   await raise(who.group, 0, 2);
@@ -105,7 +109,8 @@ test("short poll alone", async () => {
 test("with the library of Internet Explorer 8", async () => {
   const who = somebody();
   await raise(who.group, 0, 1);
-  const { page, context } = await openLegacy(browser, gateway.url);
+  const context = await browser.newContext();
+    const page = await openLegacy(context, gateway.url);
   await page.evaluate(([take, file, run, token]) => {
     const frame = document.body.appendChild(document.createElement("iframe"));
     const inside = frame.contentWindow as unknown as { eval(text: string): void; begin(options: object): void; inbox: Window["inbox"] };
@@ -120,3 +125,28 @@ test("with the library of Internet Explorer 8", async () => {
   await until(page, "inbox.alarms().length === 2");
   await context.close();
 });
+
+// The way of old browsers is what is left when these are taken away.
+const settings = [
+  { transport: "websocket", transports: ["websocket", "longpoll", "poll"], first: ";" },
+  { transport: "longpoll", transports: ["longpoll", "poll"], first: withoutStreams },
+  { transport: "poll", transports: ["longpoll", "poll"], first: withoutStreams },
+] as const;
+
+for (const { transport, transports, first } of settings) {
+  describe(`the scenarios over ${transport}${first === withoutStreams ? ", with WebSocket, EventSource and fetch removed" : ""}`, () => {
+    let own: Gateway;
+    let pages: ReturnType<typeof createLegacyFactory>;
+    before(async () => {
+      own = await startGateway(...GATEWAY_ARGS);
+      pages = createLegacyFactory(browser, own.url, first);
+    });
+    after(async () => {
+      await pages?.close();
+      await own?.stop();
+    });
+    for (const scenario of scenarios) {
+      test(scenario.name, { timeout: 60_000 }, () => scenario.run({ gateway: own, transport, transports, factory: pages.factory }));
+    }
+  });
+}

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { transformSync } from "esbuild";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { BrowserContext, Page } from "playwright-core";
 import type { LegacyInbox } from "../legacy/tocsin-legacy";
 
 const source = join(import.meta.dirname, "..", "legacy", "tocsin-legacy.js");
@@ -68,10 +68,9 @@ export const begin = `function begin(options) {
  * Opens a page of an origin with the file in it; first runs before it. The page comes
  * from a server, since Chromium lets what comes from nowhere reach no local network.
  */
-export async function openLegacy(browser: Browser, origin: string, first = ";"): Promise<{ page: Page; context: BrowserContext }> {
-  const context = await browser.newContext();
+export async function openLegacy(context: BrowserContext, origin: string, first = ";"): Promise<Page> {
   const page = await context.newPage();
   await page.goto(`${origin}/v1/transports`);
   for (const content of [first, legacyFile, begin]) await page.addScriptTag({ content });
-  return { page, context };
+  return page;
 }
