@@ -1,7 +1,7 @@
 // The client as browsers get it, from web/dist, in a page of the gateway's origin.
 import { join } from "node:path";
 import { build } from "esbuild";
-import type { BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import type { Command, Factory, OpenOptions, Opened, Seen } from "./harness.js";
 
 /** What the page offers to us. */
@@ -64,4 +64,78 @@ export async function openPage(context: BrowserContext, origin: string): Promise
     return client;
   };
   return { page, factory };
+}
+
+/** A tab that can be out of sight, and frozen, as browsers do it. */
+export interface Tab {
+  readonly factory: Factory;
+  /** Another tab comes to the front. */
+  hide(): Promise<void>;
+  show(): Promise<void>;
+  /** Nothing runs in it any more. It must be hidden. */
+  freeze(): Promise<void>;
+  resume(): Promise<void>;
+  /** document.visibilityState */
+  visibility(): Promise<unknown>;
+}
+
+interface Reply {
+  readonly id?: number;
+  readonly error?: { readonly message: string };
+  readonly result?: { readonly result?: { readonly value?: unknown }; readonly exceptionDetails?: unknown };
+}
+
+/** Opens a tab past Playwright, whose pages believe that they are always seen. All such tabs share what they store. */
+export async function openTab(browser: Browser, origin: string): Promise<Tab> {
+  const devtools = await browser.newBrowserCDPSession();
+  const { targetId } = await devtools.send("Target.createTarget", { url: `${origin}/v1/transports` });
+  const { sessionId } = await devtools.send("Target.attachToTarget", { targetId, flatten: false });
+  const waiting = new Map<number, (reply: Reply) => void>();
+  devtools.on("Target.receivedMessageFromTarget", (event) => {
+    const reply = JSON.parse(event.message) as Reply;
+    if (event.sessionId === sessionId && reply.id !== undefined) waiting.get(reply.id)?.(reply);
+  });
+  let sent = 0;
+  async function send(method: string, params: object): Promise<Reply> {
+    const id = ++sent;
+    const reply = await new Promise<Reply>((done) => {
+      waiting.set(id, done);
+      void devtools.send("Target.sendMessageToTarget", { sessionId, message: JSON.stringify({ id, method, params }) });
+    });
+    waiting.delete(id);
+    if (reply.error || reply.result?.exceptionDetails) throw new Error(JSON.stringify(reply));
+    return reply;
+  }
+  const evaluate = async (expression: string) =>
+    (await send("Runtime.evaluate", { expression, returnByValue: true, awaitPromise: true })).result?.result?.value;
+  await evaluate(`new Promise((done) => {
+    const look = () => (location.origin === ${JSON.stringify(origin)} && document.readyState === "complete" ? done() : setTimeout(look, 10));
+    look();
+  })`).catch(() => evaluate("0")); // a page that went away while it loaded: then the next one is there
+  await evaluate(await bundled());
+  const factory: Factory = async (options) => {
+    const id = ++opened;
+    await evaluate(`window.remote.open(${id}, ${JSON.stringify(options)})`);
+    return {
+      seen: async () => (await evaluate(`window.remote.seen(${id})`)) as Seen,
+      call: (name, ...args) => evaluate(`window.remote.call(${id}, ${JSON.stringify(name)}, ${JSON.stringify(args)})`),
+    };
+  };
+  const state = (name: string) => send("Page.setWebLifecycleState", { state: name });
+  return {
+    factory,
+    async hide() {
+      await devtools.send("Target.createTarget", { url: "about:blank" });
+    },
+    async show() {
+      await devtools.send("Target.activateTarget", { targetId });
+    },
+    async freeze() {
+      await state("frozen");
+    },
+    async resume() {
+      await state("active");
+    },
+    visibility: () => evaluate("document.visibilityState"),
+  };
 }

@@ -1,7 +1,7 @@
 // The real gateway, started for a test on a free port with a data directory of its own.
 import { spawn, execFile, type ChildProcess } from "node:child_process";
 import { createHmac, randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,10 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "..", "..");
+
+/** Directories that go with this process. */
+const leftovers: string[] = [];
+process.once("exit", () => leftovers.forEach((dir) => rmSync(dir, { recursive: true, force: true })));
 
 let built: Promise<string> | undefined;
 
@@ -18,7 +22,7 @@ function binary(): Promise<string> {
   if (given) return Promise.resolve(given);
   built ??= (async () => {
     const dir = mkdtempSync(join(tmpdir(), "tocsin-web-"));
-    process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+    leftovers.push(dir);
     const file = join(dir, "tocsin");
     await run("go", ["build", "-o", file, "./server/cmd/tocsin"], { cwd: root });
     return file;
@@ -65,6 +69,7 @@ export interface Gateway {
 export async function startGateway(...args: string[]): Promise<Gateway> {
   const file = await binary();
   const dir = mkdtempSync(join(tmpdir(), "tocsin-data-"));
+  leftovers.push(dir);
   const key = join(dir, "jwt.key");
   const secret = randomBytes(32).toString("hex");
   writeFileSync(key, secret, { mode: 0o600 });
@@ -122,10 +127,7 @@ export async function startGateway(...args: string[]): Promise<Gateway> {
   await start();
   return {
     url, port, start, token, api,
-    stop: async () => {
-      await end("SIGTERM");
-      if (existsSync(dir)) process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
-    },
+    stop: () => end("SIGTERM"),
     kill: () => end("SIGKILL"),
     log: () => logged,
   };

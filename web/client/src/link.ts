@@ -54,6 +54,7 @@ export function createLink(o: LinkOptions): Link {
   let loops = 0; // the last one begun is the one that runs
   let stopped = false; // it has ended, and only again() begins another
   let remembered = good !== null;
+  let excused = false; // the present run ends for what is no fault of its transport
 
   /** What says hello takes over from what ran until then. */
   function greeted(run: Run, list: readonly Transport[]): void {
@@ -123,19 +124,23 @@ export function createLink(o: LinkOptions): Link {
   /** Goes down the list, from what worked, until something says hello; then as long as it lives. */
   async function round(scope: Scope): Promise<Ending> {
     const ordering = o.order();
+    // What does not get through is blamed only where the network was there before and after.
+    let there = !looked;
     if (!looked) {
       const ending = await lookOnce(scope);
       if (ending) return ending;
       looked = true;
     }
     const list = await ordering;
-    for (let i = Math.max(0, list.findIndex(({ name }) => name === good)); i < list.length && !scope.over; i++) {
-      const transport = list[i] as Transport;
+    let at = Math.max(0, list.findIndex(({ name }) => name === good));
+    for (let transport; (transport = list[at]) && !scope.over; ) {
       const { ending, last } = await follow(start(transport, list, scope));
       if (scope.over || last.since !== null) return judge(last, ending, list);
       if (ending.kind !== "failed") return ending;
       const unreachable = await lookOnce(scope);
       if (unreachable) return unreachable;
+      if (there) at++;
+      there = true;
     }
     good = null;
     return scope.over ? OVER : { kind: "failed", why: "no transport gets through" };
@@ -146,8 +151,9 @@ export function createLink(o: LinkOptions): Link {
     const { name } = run.transport;
     const lived = platform.now() - (run.since ?? 0);
     if (lived > timing.hello) failures = 0;
-    if (lived > timing.hello * STEADY || ending.kind !== "failed") {
-      if (ending.kind !== "over") strikes.delete(name);
+    if (excused || lived > timing.hello * STEADY || ending.kind !== "failed") {
+      if (!excused && ending.kind !== "over") strikes.delete(name);
+      excused = false;
       return ending;
     }
     const count = (strikes.get(name) ?? 0) + 1;
@@ -221,7 +227,10 @@ export function createLink(o: LinkOptions): Link {
 
   const signs: Readonly<Record<Sign, () => void>> = {
     online: () => (current ? void probe(true) : hurry()),
-    offline: () => current?.fail("there is no network"),
+    offline() {
+      excused = current !== null;
+      current?.fail("there is no network");
+    },
     shown: () => (current ? current.check() : hurry()),
     sleep() {
       if (asleep || stopped) return;

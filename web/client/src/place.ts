@@ -83,6 +83,7 @@ export function createPlace(o: PlaceOptions): Place {
   let link: Link | null = null;
   let share: Share | null = null;
   let beginning = false;
+  let nap: Scope | null = null; // the wait before a token is asked for again
   const wiring: Wiring = { platform, timing, tokens, url, cursor: () => store.cursor, page: deliver };
   const order = createOrder(wiring, o.transports, scope);
   const keyFor = (what: string) => `tocsin:${what}:${url("")}`;
@@ -156,7 +157,8 @@ export function createPlace(o: PlaceOptions): Place {
       } catch (error) {
         const ms = backOff(platform, timing, failures);
         store.become({ name: "offline", retryAt: platform.now() + ms, why: wordsOf(error) });
-        await pause(platform, scope, ms);
+        await pause(platform, (nap = scope.child()), ms);
+        nap.end();
       }
     }
   }
@@ -172,6 +174,7 @@ export function createPlace(o: PlaceOptions): Place {
   function sign(what: Sign): void {
     link?.sign(what);
     if (what === "shown") share?.check();
+    if (what !== "offline") nap?.end();
   }
 
   if (platform.watch) scope.onEnd(platform.watch(sign));
@@ -188,6 +191,7 @@ export function createPlace(o: PlaceOptions): Place {
       if (scope.over) return;
       if (share) share.wish({ connect: true });
       else if (link) wish({ connect: true });
+      else if (nap && beginning) nap.end();
       else void begin();
     },
   };

@@ -59,16 +59,19 @@ export function createShare(platform: Platform, tabs: Tabs, name: string, timing
   function hear(message: Message): void {
     if (leads) {
       if (message.t === "ask") send({ t: "whole", ...role.whole() });
-      else if (message.t === "ping") send({ t: "here" });
+      // A frozen tab still hears, but its timers stand still, and all else with them.
+      else if (message.t === "ping") platform.later(0, () => leads && send({ t: "here" }));
       else if (message.t === "wish") role.wish(message.wish);
       return;
     }
     if (message.t === "ask" || message.t === "ping" || message.t === "wish") return; // of another follower
-    rest();
-    if (message.t === "whole" && !whole) {
+    if (message.t !== "whole") {
+      rest();
+    } else if (!whole) {
       whole = true;
       role.replace(message.page);
-    } else if (message.t === "page" && whole) {
+    }
+    if (message.t === "page" && whole) {
       // What is not the next one shows that something was missed.
       if (message.from === role.cursor()) role.page(message.page);
       else ask();
@@ -90,7 +93,8 @@ export function createShare(platform: Platform, tabs: Tabs, name: string, timing
   /** Asks whether there is a leader; without an answer, this tab takes over. */
   function check(): void {
     if (leads || scope.over) return;
-    send({ t: whole ? "ping" : "ask" });
+    if (!whole) send({ t: "ask" });
+    send({ t: "ping" });
     stop();
     stop = platform.later(timing.hello, () => line(true));
   }

@@ -28,6 +28,8 @@ export interface Tokens {
 
 /** Before its end by so much, at most, a token is replaced. */
 const MARGIN = 30_000;
+/** With less left than this, it is not tried again: the server will say when it is over. */
+const LEAST = 1000;
 /** Timers of browsers overflow beyond it. */
 const LONGEST = 2 ** 31 - 1;
 /** A server that takes none of so many in a row will not take the next. */
@@ -83,14 +85,13 @@ export function createTokens(platform: Platform, options: Pick<InboxOptions, "to
     const exp = claimsOf(token).exp;
     const left = exp === null || !getToken ? 0 : exp - platform.now();
     stop();
-    due = left > 0 ? platform.now() + left - Math.min(MARGIN, left / 5) : Infinity;
-    if (left > 0) stop = platform.later(Math.min(due - platform.now(), LONGEST), renew);
+    due = left > LEAST ? platform.now() + left - Math.min(MARGIN, left / 5) : Infinity;
+    if (left > LEAST) stop = platform.later(Math.min(due - platform.now(), LONGEST), renew);
   }
 
   function renew(): void {
-    // In vain: planned anew with what time is left, or else the server asks for it.
     due = 0; // timers may be early
-    if (current !== null) get().catch(() => current !== null && plan(current));
+    if (current !== null) void get();
   }
 
   async function fetchOne(): Promise<string> {
@@ -105,7 +106,14 @@ export function createTokens(platform: Platform, options: Pick<InboxOptions, "to
 
   function get(): Promise<string> {
     if (current !== null && (platform.now() < due || !getToken)) return Promise.resolve(current);
-    fetching ??= fetchOne().finally(() => (fetching = null));
+    fetching ??= fetchOne()
+      .catch((error: unknown) => {
+        // The present one is good for a while, and the next is asked for within it.
+        if (current === null) throw error;
+        plan(current);
+        return current;
+      })
+      .finally(() => (fetching = null));
     return fetching;
   }
 

@@ -160,11 +160,14 @@ export interface InboxOptions {
     readonly getToken?: () => string | Promise<string>;
     /** Absent: what GET /v1/transports recommends. */
     readonly transports?: readonly TransportName[];
-    /** Where to begin; absent: where the storage says, else with everything open. */
+    /** Where to begin; absent: where a storage that was given says, else with everything open. */
     readonly cursor?: string;
-    /** Absent: localStorage where there is one; null: nothing is kept. */
+    /**
+     * Keeps the cursor, for who keeps the entries elsewhere, and what worked. Absent: only
+     * what worked is kept, in localStorage where there is one; null: nothing is.
+     */
     readonly storage?: Keep | null;
-    /** One connection for all tabs of the user; absent: true where the browser can. */
+    /** One connection for all tabs of the user; absent: true where the browser can, and neither cursor nor storage is given. */
     readonly share?: boolean;
     readonly timing?: Partial<Timing>;
     /** Parts of the surroundings in place of the browser's: a WebSocket for a Node without one, clocks of tests. */
