@@ -8,7 +8,7 @@ import { until, type OpenOptions } from "./harness.js";
 import { createLegacyFactory } from "./legacyfactory.js";
 import { withoutStreams } from "./legacypage.js";
 import { GATEWAY_ARGS, QUICK, eachOnce, raisedOf } from "./scenarios.js";
-import { startProxy, type Proxy } from "./trouble.js";
+import { startProxy, type Proxy } from "./gatekeeper.js";
 
 const TIMING = { ...QUICK, hello: 400, request: 1500, wait: 2 };
 let gateway: Gateway;
