@@ -24,6 +24,10 @@ const bundles = [
   { entryPoints: { "tocsin-inbox": "inbox/index.ts" }, outdir: "dist/inbox", plugins: [styleText] },
   { entryPoints: ["page/page.ts", "page/page.css", "page/index.html", "page/icon.svg"], outdir: "dist/page", loader: copied, target: ["es2022", "chrome123"] },
   { entryPoints: ["console/console.ts", "console/console.css", "console/index.html", "console/icon.svg", "console/doctor.ts", "console/doctor.css", "console/doctor.html"], outdir: "dist/console", loader: copied, legalComments: "eof" },
+  // As it is written but shorter: nothing may be wrapped around ES5.
+  { entryPoints: ["legacy/tocsin-legacy.js"], bundle: false, format: undefined, target: "es5", outfile: "dist/legacy/tocsin-legacy.js" },
+  // What mini-programs take: CommonJS, and nothing newer than ES2017.
+  { entryPoints: ["miniprogram/src/index.ts"], format: "cjs", target: "es2017", outfile: "dist/miniprogram/tocsin.js" },
 ];
 
 await rm("dist", { recursive: true, force: true });

@@ -44,7 +44,9 @@ func (s *Server) pages(e *echo.Echo) {
 		s.slowBody(c)
 		return s.answerPage(c, page.Login(c.Request().Context(), c.Response(), c.Request(), s.pageOptions()))
 	})
-	e.GET(page.PathStyle, echo.WrapHandler(http.HandlerFunc(page.Style)))
+	for _, path := range []string{page.PathStyle, page.PathScript, page.PathIcon} {
+		e.GET(path, echo.WrapHandler(http.HandlerFunc(page.Asset)))
+	}
 	site := echo.WrapHandler(web.Handler())
 	for _, path := range web.Paths() {
 		e.GET(path, site)

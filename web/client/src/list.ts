@@ -67,7 +67,8 @@ export function createList(): List {
     const last = told.get(key) ?? -1;
     const removed = entry.type === "alarm.removed";
     const known = items.get(key);
-    if (removed ? rev < last || !known : rev <= last) return false;
+    // What was never here is told all the same: whoever came with a cursor may list it.
+    if (removed ? rev < last || (!known && last >= 0) : rev <= last) return false;
     told.delete(key);
     told.set(key, rev);
     if (removed) {
