@@ -2,7 +2,7 @@ LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 KEY ?= data/jwt.key
 
 .DEFAULT_GOAL := help
-.PHONY: help run test web bench bench-peers benchstat fmt lint setup
+.PHONY: help run web screenshots test bench bench-peers benchstat fmt lint setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -22,7 +22,7 @@ test: setup lint ## everything that must hold; CI runs this and nothing else
 	git diff --exit-code --stat -- web/dist # what is committed is what is built
 	@test -z "$$(git ls-files --others --exclude-standard -- web/dist)" || { git status --short -- web/dist; exit 1; }
 	cd web && npm test
-	go test -run '^TestAllocs' $(if $(CI),-count=1) ./server/inbox ./server/alarm ./transports/sse ./transports/native
+	go test -run '^TestAllocs' $(if $(CI),-count=1) ./server/alarm ./server/httpd ./server/inbox ./transports/alarmpush ./transports/native ./transports/sse ./transports/stomp
 	go test -race -p 2 -timeout 15m $(if $(CI),-count=1) ./...
 
 web: web/node_modules/.package-lock.json ## check and build what browsers get, into web/dist
@@ -32,6 +32,9 @@ web: web/node_modules/.package-lock.json ## check and build what browsers get, i
 web/node_modules/.package-lock.json: web/package-lock.json
 	cd web && npm ci
 	@touch $@
+
+screenshots: web ## take the pictures of the documentation anew, with a browser
+	cd web && for one in screenshots/*.mjs; do node --import tsx $$one ../docs/images || exit; done
 
 bench: ## the whole server against its targets, in ten minutes; writes docs/performance.md
 	go run ./bench

@@ -82,7 +82,7 @@ type DialogueOptions struct {
 	AuthTimeout time.Duration
 	// CommandTimeout bounds each command; 0 is 10 s.
 	CommandTimeout time.Duration
-	// Lasting is Session.Lasting.
+	// Lasting is as in Session.
 	Lasting bool
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
@@ -290,7 +290,7 @@ func (d *Dialogue) deliver(v Voice, from inbox.Start) {
 		return
 	}
 	s.Expires = time.Time{} // which a new token moves: the timer knows
-	s.Delivered, s.Lasting = d.o.Delivered, d.o.Lasting
+	s.Lasting, s.Delivered = d.o.Lasting, d.o.Delivered
 	var done func()
 	s.Reached, done = d.host.Delivers()
 	d.stream = d.o.Pump.Stream(s, v, func(err error) {

@@ -26,8 +26,8 @@ type Session struct {
 	Place string
 	// Expires is when the client's right to read ends; zero is never.
 	Expires time.Time
-	// Lasting: Limits.Rotate does not count, for clients who do not expect to be
-	// sent away.
+	// Lasting: it is not ended to spread connections over the nodes, see
+	// Limits.Rotate, as its client would not come back by itself.
 	Lasting bool
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
@@ -48,6 +48,7 @@ const (
 	Expired     Reason = "expired"     // the token's time is over
 	Revoked     Reason = "revoked"     // the token was taken back
 	Superseded  Reason = "superseded"  // too many connections of one user: the oldest goes
+	Kicked      Reason = "kicked"      // an administrator wants him to come back
 	Stale       Reason = "stale"       // the node has lost touch with the log
 	Unavailable Reason = "unavailable" // the log cannot be read
 )

@@ -1,12 +1,29 @@
 // Builds dist/, which is committed so that Go users need no Node. `make web` runs it.
 // Each entry is one bundle; what a bundle may weigh is in the test of sizes.
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
 import { execFileSync } from "node:child_process";
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
+
+/** What is copied as it is. */
+const copied = { ".html": "copy", ".svg": "copy" };
+
+/** A style sheet that a script imports is its text, without what only people read. */
+const styleText = {
+  name: "style-text",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const { code } = await transform(await readFile(path, "utf8"), { loader: "css", minify: true, target: "chrome123" });
+      return { contents: code.trim(), loader: "text" };
+    });
+  },
+};
 
 /** One bundle each: what is built, from where, to where. */
 const bundles = [
   { entryPoints: ["client/src/index.ts"], outfile: "dist/client/tocsin-client.js" },
+  { entryPoints: { "tocsin-inbox": "inbox/index.ts" }, outdir: "dist/inbox", plugins: [styleText] },
+  { entryPoints: ["page/page.ts", "page/page.css", "page/index.html", "page/icon.svg"], outdir: "dist/page", loader: copied, target: ["es2022", "chrome123"] },
+  { entryPoints: ["console/console.ts", "console/console.css", "console/index.html", "console/icon.svg", "console/doctor.ts", "console/doctor.css", "console/doctor.html"], outdir: "dist/console", loader: copied, legalComments: "eof" },
 ];
 
 await rm("dist", { recursive: true, force: true });

@@ -37,9 +37,15 @@ type Places interface {
 	Get(ctx context.Context, name, user string) (cursor string, err error)
 	// Set keeps the cursor that choose makes of the one that is kept.
 	Set(ctx context.Context, name, user string, choose func(old string) string) error
-	// Park leaves a cursor for Claim, which takes the oldest one, for an hour.
-	Park(ctx context.Context, name, user, cursor string) error
-	Claim(ctx context.Context, name, user string) (cursor string, err error)
+	// Hold says from where a connection that begins has to deliver, so that nothing
+	// is lost to a user whose clients keep no cursor, and gives it a place to hold
+	// that was left within an hour; each is empty, if there is none.
+	Hold(ctx context.Context, name, user string) (place, from string, err error)
+	// Keep moves the place to where the connection has come for certain; an empty
+	// one becomes one. It returns the place that is held then.
+	Keep(ctx context.Context, name, user, place, cursor string) (string, error)
+	// Leave is the last Keep.
+	Leave(ctx context.Context, place, cursor string) error
 }
 
 // serveCompat makes the services of the older protocols and their routes.

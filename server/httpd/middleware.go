@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -69,7 +70,7 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 			return nil
 		}
 		attrs := []slog.Attr{
-			slog.String("method", r.Method), slog.String("url", redact(r.URL)), slog.Int("status", status),
+			slog.String("method", r.Method), slog.String("url", s.redact(r.URL)), slog.Int("status", status),
 			slog.Int64("bytes", c.Response().Size), slog.Duration("took", took),
 			slog.String("request", n.id), slog.String("remote", r.RemoteAddr),
 		}
@@ -97,9 +98,15 @@ func saneID(id string) bool {
 
 // redact writes a URL for the log. What cannot be decoded is left out, as it may
 // be anything.
-func redact(u *url.URL) string {
+func (s *Server) redact(u *url.URL) string {
+	shown := u.EscapedPath()
+	for _, secret := range s.secrets {
+		if clean := path.Clean(u.Path); len(clean) > len(secret) && strings.EqualFold(clean[:len(secret)], secret) {
+			shown = secret + "/…"
+		}
+	}
 	if u.RawQuery == "" {
-		return u.EscapedPath()
+		return shown
 	}
 	pairs := strings.Split(u.RawQuery, "&")
 	for i, pair := range pairs {
@@ -112,7 +119,7 @@ func redact(u *url.URL) string {
 			pairs[i] = key + "=…"
 		}
 	}
-	return u.EscapedPath() + "?" + strings.Join(pairs, "&")
+	return shown + "?" + strings.Join(pairs, "&")
 }
 
 // headers are those of every answer; and every answer that is no stream must be

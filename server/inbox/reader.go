@@ -93,6 +93,7 @@ type Batch struct {
 	cut    bool     // not all of it is in Items
 	twin   bool     // Items are those of a twin
 	groups []string // of the user; shared, never changed
+	oldest Oldest   // of what was found in the window
 }
 
 // Version is a short text that changes with the counters and with the user's

@@ -176,6 +176,13 @@ var Transports = []Transport{
 			"Stalled": answers, "Rotation": answers,
 			"GarbageInTheQuery": "a person cannot repair a URL: what is no place or pause is passed over"},
 	},
+	{
+		Name: "stomp", Path: "/stomp", Held: true, Gauge: "stomp", Connect: connectStomp,
+		Expired: End{4401, "the token has expired"}, Revoked: End{4401, "the token was taken back"}, Drained: End{1001, "drain"},
+		Again: End{4401, "The token has expired or was taken back"}, LostGap: "epoch",
+		Without: map[string]string{"GarbageInTheQuery": "where to begin is said by a frame", "GarbageFrames": "they are ERRORs, and the end: see FuzzConversation",
+			"TokenIsRenewedInPlace": "a session has the token of its CONNECT", "Rotation": "a session lasts, as topics are live only"},
+	},
 }
 
 var manyAs = strings.Repeat("A", 4000)

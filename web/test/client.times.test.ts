@@ -190,6 +190,23 @@ test("what worked the last time comes first, and is looked beyond soon", async (
   second.inbox.close();
 });
 
+test("one that worked is not left for a network that was away for a moment", async () => {
+  const world = createWorld();
+  const [websocket, sse] = [fake("websocket", { ping: 0 }), fake("sse", { ping: 0 })];
+  const { inbox } = open(world, [websocket, sse]);
+  await world.pass(10);
+  websocket.manner = { kind: "failed", why: "no network" };
+  websocket.end({ kind: "failed", why: "cut" });
+  const { request } = world.platform;
+  world.platform.request = (ask, scope) => {
+    websocket.manner = { ping: 0 }; // back by the time of the look
+    return request(ask, scope);
+  };
+  await world.pass(1000);
+  assert.deepEqual([runs(inbox), websocket.sessions.length, sse.sessions.length], ["websocket", 3, 0]);
+  inbox.close();
+});
+
 test("a transport that breaks three times soon after its hello gives way", async () => {
   const world = createWorld();
   const [websocket, sse] = [fake("websocket", { ping: 0 }), fake("sse", { ping: 0 })];

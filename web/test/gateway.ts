@@ -14,20 +14,21 @@ const root = join(import.meta.dirname, "..", "..");
 const leftovers: string[] = [];
 process.once("exit", () => leftovers.forEach((dir) => rmSync(dir, { recursive: true, force: true })));
 
-let built: Promise<string> | undefined;
+const built = new Map<string, Promise<string>>();
 
-/** binary builds the program once a process, or takes TOCSIN_BINARY. */
-function binary(): Promise<string> {
+/** binary builds the program once a process, or takes TOCSIN_BINARY for one without tags. */
+function binary(tags: string): Promise<string> {
   const given = process.env["TOCSIN_BINARY"];
-  if (given) return Promise.resolve(given);
-  built ??= (async () => {
+  if (given && !tags) return Promise.resolve(given);
+  const program = built.get(tags) ?? (async () => {
     const dir = mkdtempSync(join(tmpdir(), "tocsin-web-"));
     leftovers.push(dir);
     const file = join(dir, "tocsin");
-    await run("go", ["build", "-o", file, "./server/cmd/tocsin"], { cwd: root });
+    await run("go", ["build", "-tags", tags, "-o", file, "./server/cmd/tocsin"], { cwd: root });
     return file;
   })();
-  return built;
+  built.set(tags, program);
+  return program;
 }
 
 /** freePort is a port of the loopback that was free a moment ago. */
@@ -66,8 +67,13 @@ export interface Gateway {
 }
 
 /** Starts a gateway with further arguments of `tocsin serve`. It must be stopped. */
-export async function startGateway(...args: string[]): Promise<Gateway> {
-  const file = await binary();
+export function startGateway(...args: string[]): Promise<Gateway> {
+  return startBuild("", args);
+}
+
+/** The same of a build with tags. */
+export async function startBuild(tags: string, args: readonly string[]): Promise<Gateway> {
+  const file = await binary(tags);
   const dir = mkdtempSync(join(tmpdir(), "tocsin-data-"));
   leftovers.push(dir);
   const key = join(dir, "jwt.key");

@@ -24,6 +24,7 @@ import (
 	"tocsin/server/natslog"
 	"tocsin/server/presence"
 	"tocsin/server/redissession"
+	"tocsin/server/topics"
 	"tocsin/transports"
 )
 
@@ -74,6 +75,7 @@ type node struct {
 	ops       net.Listener // nil if switched off
 	store     *natslog.Log
 	epoch     string
+	topics    *topics.Topics
 	view      *inbox.View
 	marks     inbox.Marks
 	gate      *auth.Gate
@@ -112,6 +114,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 		n.listen,      // where
 		n.openLog,     // what happened
 		n.beginEpoch,  // and what happens from now on
+		n.makeTopics,  // who hears of topics
 		n.followLog,   // the view: everything in memory
 		n.followMarks, // what has been read
 		n.guard,       // tickets, and tokens that were taken back
@@ -170,6 +173,7 @@ func (n *node) beginEpoch(ctx context.Context) (err error) {
 func (n *node) followLog(ctx context.Context) error {
 	n.view = inbox.NewView(n.store, inbox.ViewOptions{
 		Window: int(n.conf.Window), Unassigned: n.conf.UnassignedGroups, Logger: n.logger,
+		Observe: httpd.Observe(n.metrics), Topic: n.topics.Heard, Reloaded: n.topics.Missed,
 	})
 	// Ends with running.
 	n.background.Go(func() { _ = n.view.Run(n.running) })

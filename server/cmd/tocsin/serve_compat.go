@@ -10,6 +10,7 @@ import (
 	"tocsin/server/auth"
 	"tocsin/server/httpd"
 	"tocsin/server/redissession"
+	"tocsin/server/topics"
 )
 
 // Names of the older protocols (docs/compat), in the order of its pages.
@@ -28,6 +29,14 @@ func isCompat(name string) bool { return slices.Contains(compatNames, name) }
 func isNetwork(text string) bool {
 	_, err := netip.ParsePrefix(text)
 	return err == nil
+}
+
+// makeTopics makes what the view tells of topics; only STOMP has them.
+func (n *node) makeTopics(context.Context) error {
+	n.topics = topics.New(topics.Options{Log: n.store, Epoch: n.epoch})
+	// Ends with running.
+	n.background.Go(func() { n.topics.Run(n.running) })
+	return nil
 }
 
 // redisFresh is how long an answer of Redis is good: asking again is cheap there, and
@@ -86,13 +95,17 @@ func (n *node) compat(ctx context.Context) (*httpd.Compat, error) {
 		o.Oplink = &httpd.Oplink{Path: n.conf.OplinkPath}
 	}
 	if on(compatAppPush) {
-		o.AppPush = &httpd.AppPush{Path: n.conf.AppPushPath}
+		o.AppPush = &httpd.AppPush{Path: n.conf.AppPushPath, Idle: n.conf.AppPushIdle}
+		// Ends with running.
+		n.background.Go(func() { _ = places.RunHeld(n.running) })
 	}
 	if on(compatNotices) {
 		o.Notices = &httpd.Notices{Path: n.conf.NoticesPath}
 	}
 	if on(compatStomp) {
-		o.Stomp = &httpd.Stomp{Path: n.conf.StompPath, SockJSPath: n.conf.SockJSPath}
+		o.Stomp = &httpd.Stomp{Path: n.conf.StompPath, SockJSPath: n.conf.SockJSPath,
+			SockJSClient: n.conf.SockJSClient, SockJSCookie: n.conf.SockJSCookie, Topics: n.topics,
+			Apps: n.conf.StompApps, PublishersOnly: n.conf.StompSend == sendPublish}
 	}
 	return o, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"tocsin/server/hooks"
 	"tocsin/server/redissession"
+	"tocsin/transports/carrier/sockjs"
 )
 
 // A settings is everything that `tocsin serve` can be told. Its fields are bound
@@ -46,8 +47,13 @@ type settings struct {
 	AlarmPushPath         string
 	OplinkPath            string
 	AppPushPath           string
+	AppPushIdle           time.Duration
 	NoticesPath           string
 	StompPath, SockJSPath string
+	SockJSClient          string
+	SockJSCookie          bool
+	StompApps             map[string]string
+	StompSend             string
 	Ping, StreamLifetime  time.Duration
 	ClientRetry           time.Duration
 	Connections           int
@@ -72,6 +78,7 @@ const (
 	syncAlways, syncInterval = "always", "interval"
 	timeClamp, timeTrust     = "clamp", "trust"
 	formatText, formatJSON   = "text", "json"
+	sendUsers, sendPublish   = "users", "publish"
 )
 
 // defaults are the settings when nothing is said.
@@ -87,8 +94,9 @@ func defaults() settings {
 		Algorithms: []string{}, Leeway: 5 * time.Second,
 		CallbackTimeout: 2 * time.Second, RedisKey: "session:" + redissession.InKey, RedisField: "uid",
 		Compat: slices.Clone(compatNames), PublishFrom: []string{},
-		AlarmPushPath: "/ws/alarm", OplinkPath: "/message-center", AppPushPath: "/push", NoticesPath: "/notice",
-		StompPath: "/stomp", SockJSPath: "/endpoint-websocket",
+		AlarmPushPath: "/ws/alarm", OplinkPath: "/message-center", AppPushPath: "/push", AppPushIdle: 605 * time.Second, NoticesPath: "/notice",
+		StompPath: "/stomp", SockJSPath: "/endpoint-websocket", SockJSClient: sockjs.ClientURL,
+		StompApps: map[string]string{"v1/chat": "chat/v1"}, StompSend: sendUsers,
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
 		Connections: 20, AuthTimeout: 10 * time.Second, DeadAfter: 45 * time.Second,
 		PollBusy: 5 * time.Second, PollIdle: 30 * time.Second, WriteTimeout: 5 * time.Second,

@@ -158,6 +158,11 @@ func (s *settings) compatible() []setting {
 		{name: "notices-path", value: path(&s.NoticesPath), help: "below which notices are served"},
 		{name: "stomp-path", value: path(&s.StompPath), help: "where STOMP is served over WebSocket"},
 		{name: "sockjs-path", value: path(&s.SockJSPath), help: "below which STOMP is served over SockJS"},
+		{name: "sockjs-client-url", value: urlValue{&s.SockJSClient, []string{"http", "https"}, false}, help: "where SockJS's iframe gets the client's script"},
+		{name: "sockjs-cookie", value: boolValue{&s.SockJSCookie}, help: "set the cookie JSESSIONID, by which a load balancer may find a session's node"},
+		{name: "stomp-app", value: pairsValue{&s.StompApps}, help: "the topic of what STOMP clients send to each /app/<name>"},
+		{name: "stomp-send", value: choice(&s.StompSend, sendUsers, sendPublish), help: "who may send by STOMP: every user, or tokens with the scope publish"},
+		{name: "app-push-idle", value: span(&s.AppPushIdle, time.Second, day), help: "how long a client of app-push may send nothing"},
 	}
 }
 

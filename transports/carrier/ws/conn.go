@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"github.com/olahol/melody"
 )
@@ -27,6 +26,7 @@ type Conn struct {
 	session *melody.Session
 	socket  *socket
 	talk    Conversation
+	binary  bool // what is sent
 
 	closing atomic.Bool
 	begun   atomic.Bool // talk is there
@@ -122,7 +122,7 @@ func (c *Conn) head(frame []byte) []byte {
 		frame[1] = 127
 		binary.BigEndian.PutUint64(frame[2:], uint64(n))
 	}
-	if frame[0] = textFrame; c.o.Binary {
+	if frame[0] = textFrame; c.binary {
 		frame[0] = binaryFrame
 	}
 	return frame
@@ -177,14 +177,12 @@ func (c *Conn) open(s *melody.Session) {
 
 // receive is called by melody's reader, frame by frame.
 func (c *Conn) receive(message []byte) {
-	switch {
-	case c.closing.Load(): // what still comes is too late
-	case !c.o.Binary && !utf8.Valid(message):
-		c.Close(CodeNotUTF8, "text frames are UTF-8")
-	default:
-		c.hear(message)
-		_ = c.lives() // even if its pong waits behind what it has sent
+	if c.closing.Load() {
+		return // what still comes is too late
 	}
+	c.hear(message)
+	// The client lives, even if its pong waits behind what it has sent.
+	_ = c.lives()
 }
 
 // hear lets the conversation work on a stack that is given back. The reader's

@@ -57,17 +57,13 @@ func (c *Conn) Ping() {
 	}
 }
 
-// ponged is called by melody for a pong, of which it does not say what it holds:
-// whichever ping it answers, the first one has arrived. From then on, they are heard
-// here.
+// ponged is called by melody for a pong, of which it does not say what it holds, nor
+// whether it answers anything. So from the first one on, they are heard here.
 func ponged(s *melody.Session) {
 	c := connOf(s)
 	m, ok := c.talk.(Marker)
 	if !ok {
 		return
-	}
-	if c.socket.pings.Load() > 0 {
-		m.Arrived(1)
 	}
 	s.WebsocketConnection().SetPongHandler(func(data string) error {
 		if len(data) == 8 {

@@ -30,6 +30,8 @@ type socket struct {
 	owner *Conn
 	wire  *transports.Wire
 	pings atomic.Uint64 // that were written, for a Marker
+	// answers: what closes now is the answer to the client's close.
+	answers atomic.Bool
 
 	mu    sync.Mutex
 	ended bool
@@ -53,7 +55,7 @@ var (
 
 // Write implements net.Conn, for control frames, each in one call.
 func (s *socket) Write(p []byte) (int, error) {
-	if bytes.Equal(p, closesTooBig) {
+	if bytes.Equal(p, closesTooBig) && !s.answers.Load() {
 		p = closesTooLarge
 	}
 	if _, err := s.wire.Write(s.mark(p)); err != nil {

@@ -124,19 +124,23 @@ export function createLink(o: LinkOptions): Link {
   /** Goes down the list, from what worked, until something says hello; then as long as it lives. */
   async function round(scope: Scope): Promise<Ending> {
     const ordering = o.order();
+    // What does not get through is blamed only where the network was there before and after.
+    let there = !looked;
     if (!looked) {
       const ending = await lookOnce(scope);
       if (ending) return ending;
       looked = true;
     }
     const list = await ordering;
-    for (let i = Math.max(0, list.findIndex(({ name }) => name === good)); i < list.length && !scope.over; i++) {
-      const transport = list[i] as Transport;
+    let at = Math.max(0, list.findIndex(({ name }) => name === good));
+    for (let transport; (transport = list[at]) && !scope.over; ) {
       const { ending, last } = await follow(start(transport, list, scope));
       if (scope.over || last.since !== null) return judge(last, ending, list);
       if (ending.kind !== "failed") return ending;
       const unreachable = await lookOnce(scope);
       if (unreachable) return unreachable;
+      if (there) at++;
+      there = true;
     }
     good = null;
     return scope.over ? OVER : { kind: "failed", why: "no transport gets through" };
