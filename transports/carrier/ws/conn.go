@@ -29,6 +29,7 @@ type Conn struct {
 	binary  bool // what is sent
 
 	closing atomic.Bool
+	begun   atomic.Bool // talk is there
 
 	// Of the handshake; nil afterwards.
 	begin   func(*Conn) Conversation
@@ -168,6 +169,7 @@ func (c *Conn) open(s *melody.Session) {
 	defer c.guard()
 	c.session = s
 	c.talk = c.begin(c)
+	c.begun.Store(true)
 	c.hearPings(s)
 	c.opened <- nil
 	c.begin, c.opened = nil, nil

@@ -45,8 +45,11 @@ func (s *socket) marked(m Marker) []byte {
 // conversation is a Marker: unless something is being written, or its side takes
 // nothing. It does not wait.
 func (c *Conn) Ping() {
+	if !c.begun.Load() || c.closing.Load() {
+		return
+	}
 	m, ok := c.talk.(Marker)
-	if !ok || c.closing.Load() {
+	if !ok {
 		return
 	}
 	if err := c.socket.wire.Offer(c.socket.marked(m)); err != nil {

@@ -15,11 +15,12 @@ import (
 
 // A witness notes in order what its carrier tells it.
 type witness struct {
-	conn *ws.Conn
-	told chan string
+	conn  *ws.Conn
+	told  chan string
+	heard chan struct{}
 }
 
-func (w *witness) Receive([]byte) {}
+func (w *witness) Receive([]byte) { close(w.heard) }
 func (w *witness) Mark(uint64)    { w.told <- "mark" }
 func (w *witness) Arrived(uint64) { w.told <- "arrived" }
 func (w *witness) Pinged()        {}
@@ -45,7 +46,7 @@ func TestAConversationHearsThatItsClientLeft(t *testing.T) {
 	witnesses := make(chan *witness, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		_ = c.Serve(rw, r, func(conn *ws.Conn) ws.Conversation {
-			w := &witness{conn, make(chan string, 100)}
+			w := &witness{conn, make(chan string, 100), make(chan struct{})}
 			witnesses <- w
 			return w
 		})
@@ -70,6 +71,8 @@ func TestAConversationHearsThatItsClientLeft(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		w := <-witnesses
+		_ = conn.WriteMessage(websocket.TextMessage, nil)
+		<-w.heard
 		go read(conn) // ends with the connection
 		one.end(conn, w)
 		var told []string
