@@ -24,6 +24,8 @@ type notes struct {
 	often  bool // a poll or a publishing: so many that only what fails is logged
 	began  time.Time
 	body   bool // the request has one that has not been read to its end
+	opens  bool // the request opens a session, which changes nothing
+	theirs bool // a status of 500 is for what the client did, as its protocol has it
 }
 
 const notesKey = "tocsin.notes"
@@ -61,7 +63,7 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		level := slog.LevelInfo
 		switch {
-		case status >= 500:
+		case status >= 500 && !n.theirs:
 			level = slog.LevelError
 		case n.often && status < 400:
 			level = slog.LevelDebug

@@ -48,6 +48,7 @@ func (s *Server) openStomp(c echo.Context, sv *service) (_ sockjs.Begin, err err
 	if _, from, _ := auth.FromRequest(r, s.o.Auth.AllowQuery); from.Ambient() && !s.ofOwnPage(r) {
 		err = s.loaded()
 	} else {
+		note(c).opens = true
 		who, err = s.stompGreeted(c)
 	}
 	if err != nil {
@@ -88,7 +89,9 @@ func (s *Server) sockJS(c echo.Context, sv *sockService, path string) error {
 	below := strings.TrimPrefix(r.URL.EscapedPath(), path)
 	kind := sv.carrier.Upgrades(r, below)
 	if kind == sockjs.Request {
-		return sv.carrier.Serve(c.Response(), r, below, func() (sockjs.Begin, error) { return sv.open(c) })
+		err := sv.carrier.Serve(c.Response(), r, below, func() (sockjs.Begin, error) { return sv.open(c) })
+		note(c).theirs = err == nil
+		return err
 	}
 	begin, err := sv.open(c)
 	if err != nil {
