@@ -85,7 +85,7 @@ func TestAKickEndsWhatIsOpenAndLetsItComeBack(t *testing.T) {
 		text, _ := bufio.NewReader(resp.Body).ReadString('\n')
 		polled <- fmt.Sprint(resp.StatusCode, text)
 	}()
-	w.until(func(s stats) bool {
+	w.reads(func(s stats) bool {
 		return s.Connections["sse"].Connections == 1 && s.Connections["longpoll"].Connections == 1
 	})
 	w.openSocket("other")

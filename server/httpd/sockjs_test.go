@@ -126,21 +126,6 @@ func TestStompOverSockJS(t *testing.T) {
 	}
 }
 
-// until waits for a condition.
-func (w *world) until(what string, so func() bool) {
-	w.t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(patience)
-	for !so() {
-		select {
-		case <-tick.C:
-		case <-late:
-			w.t.Fatalf("not in time: %s", what)
-		}
-	}
-}
-
 // A client that does not come any more is gone after 5 s.
 func TestSockJSSessionThatVanishes(t *testing.T) {
 	w := newStompWorld(t, nil)

@@ -34,22 +34,14 @@ func (w *world) stats() (s stats) {
 	return s
 }
 
-// until asks again and again until the answer is as wanted.
-func (w *world) until(as func(stats) bool) stats {
+// reads asks for the numbers until they are as wanted.
+func (w *world) reads(as func(stats) bool) (s stats) {
 	w.t.Helper()
-	for began := time.Now(); ; {
-		s := w.stats()
-		if as(s) {
-			return s
-		}
-		if time.Since(began) > patience {
-			w.t.Fatalf("the numbers stay %+v", s)
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-w.t.Context().Done():
-		}
-	}
+	w.until("the numbers are as wanted", func() bool {
+		s = w.stats()
+		return as(s)
+	})
+	return s
 }
 
 func total(h histogramJSON) (n uint64) {
@@ -68,14 +60,14 @@ func TestStatsCountWhatHappened(t *testing.T) {
 	before := w.raise("d0") // nobody is there yet
 	w.openStream("sue", "?cursor=earliest")
 	w.openSocket("sue", "crew")
-	w.until(func(s stats) bool {
+	w.reads(func(s stats) bool {
 		return s.Connections["sse"].Connections == 1 && s.Connections["websocket"].Connections == 1
 	})
 	w.raise("d1")
 	w.do("POST", "/v1/alarms/"+url.PathEscape(before)+"/ack", "{}").want(200)
 	w.do("POST", "/v1/notices", `{"to":"everyone","title":"t","body":"b"}`).want(202)
 
-	s := w.until(func(s stats) bool {
+	s := w.reads(func(s stats) bool {
 		d := s.Latency.Delivered
 		return s.Changes["notice"] == 1 && total(d["sse"]["notice"]) == 1 && total(d["websocket"]["notice"]) == 1
 	})
@@ -108,7 +100,7 @@ func TestStatsCountWhatHappened(t *testing.T) {
 	}
 	w.raise("d2")
 	w.do("GET", "/v1/inbox?cursor="+at, "").want(200)
-	w.until(func(s stats) bool {
+	w.reads(func(s stats) bool {
 		return total(s.Latency.Delivered["poll"]["major"]) == 1 && s.Connections["poll"].Users == 1
 	})
 }

@@ -153,7 +153,7 @@ var Transports = []Transport{
 		Without:    map[string]string{"GarbageFrames": speaks, "TokenIsRenewedInPlace": speaks},
 	},
 	{
-		Name: "longpoll", Path: "/v1/inbox", Held: true, Gauge: "poll", Connect: connectPoll(holdSeconds),
+		Name: "longpoll", Path: "/v1/inbox", Held: true, Gauge: "longpoll", Connect: connectPoll(holdSeconds),
 		Expired: End{Code: 401}, Revoked: End{Code: 401}, Drained: End{},
 		Again: End{Code: 401}, Lost: End{Code: 400},
 		BadQueries: []string{"snapshot=all", "limit=0", "limit=1e9", "wait=long", "wait=-1", "cursor=%00", "cursor=" + manyAs},
