@@ -2,7 +2,7 @@ LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 KEY ?= data/jwt.key
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-peers benchstat fmt lint setup
+.PHONY: help run web screenshots test conformance bench bench-peers benchstat fmt lint setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,9 +18,28 @@ test: export PATH := $(PATH):/usr/sbin
 test: setup lint ## everything that must hold; CI runs this and nothing else
 	go vet ./...
 	go build ./...
-	node --test web/test/
-	go test -run '^TestAllocs' $(if $(CI),-count=1) ./server/inbox ./server/alarm ./transports/sse ./transports/native
+	go vet -tags conformance ./server/... ./transports/...
+	go test -tags conformance -run Conformance $(if $(CI),-count=1) ./server/httpd ./transports/carrier/ws
+	$(MAKE) web
+	git diff --exit-code --stat -- web/dist # what is committed is what is built
+	@test -z "$$(git ls-files --others --exclude-standard -- web/dist)" || { git status --short -- web/dist; exit 1; }
+	cd web && npm test
+	go test -run '^TestAllocs' $(if $(CI),-count=1) ./server/alarm ./server/httpd ./server/inbox ./transports/alarmpush ./transports/native ./transports/sse ./transports/stomp
 	go test -race -p 2 -timeout 15m $(if $(CI),-count=1) ./...
+
+conformance: $(KEY) ## serve what the public suites of WebSocket and SockJS want, on 127.0.0.1:8081
+	go run -tags conformance ./server/cmd/tocsin serve --http 127.0.0.1:8081 --ops "" --data data/conformance --jwt-hs256-file $(KEY)
+
+web: web/node_modules/.package-lock.json ## check and build what browsers get, into web/dist
+	cd web && npx tsc --noEmit
+	cd web && node build.mjs
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci
+	@touch $@
+
+screenshots: web ## take the pictures of the documentation anew, with a browser
+	cd web && for one in screenshots/*.mjs; do node --import tsx $$one ../docs/images || exit; done
 
 bench: ## the whole server against its targets, in ten minutes; writes docs/performance.md
 	go run ./bench

@@ -227,7 +227,7 @@ func (s *server) poll(ctx context.Context, user, groups, query string, page any)
 
 // arrive waits until the server holds as many polls.
 func (s *server) arrive(ctx context.Context, n int) error {
-	return s.awaitGauge(ctx, `tocsin_connections{transport="poll"}`, n)
+	return s.awaitGauge(ctx, `tocsin_connections{transport="longpoll"}`, n)
 }
 
 // awaitGauge waits until one of the server's metrics has the value.

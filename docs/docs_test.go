@@ -63,8 +63,9 @@ func TestExamplesAreWhatTheyPretendToBe(t *testing.T) {
 					t.Errorf("%s: %v: %s in\n%s", file, err, out, body)
 				}
 			case "text":
+			case "html", "js", "jsx", "vue", "ts", "python", "go", "java", "dart": // web/test runs what it can
 			default:
-				t.Errorf("%s: a block of the language %q: want json, sh or text", file, language)
+				t.Errorf("%s: a block of an unknown language %q", file, language)
 			}
 		}
 	}

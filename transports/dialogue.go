@@ -82,6 +82,8 @@ type DialogueOptions struct {
 	AuthTimeout time.Duration
 	// CommandTimeout bounds each command; 0 is 10 s.
 	CommandTimeout time.Duration
+	// Lasting is as in Session.
+	Lasting bool
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
 }
@@ -104,7 +106,8 @@ var ErrNoAuth = errors.New("no authentication in time")
 // A Dialogue is the course of one client's conversation, whatever its words: who
 // he is and until when, the delivery of his inbox, the end. A conversation
 // embeds it. Begin comes first; Admit, Start, Stop, Listen, Begun, Identity and
-// Bounded are for the goroutine of its carrier, Gone is that one's last call.
+// Bounded are for the goroutine of its carrier, Gone is that one's last call. After
+// Listen another one may call Start.
 type Dialogue struct {
 	o       *DialogueOptions
 	speaker Speaker
@@ -287,7 +290,7 @@ func (d *Dialogue) deliver(v Voice, from inbox.Start) {
 		return
 	}
 	s.Expires = time.Time{} // which a new token moves: the timer knows
-	s.Delivered = d.o.Delivered
+	s.Lasting, s.Delivered = d.o.Lasting, d.o.Delivered
 	var done func()
 	s.Reached, done = d.host.Delivers()
 	d.stream = d.o.Pump.Stream(s, v, func(err error) {

@@ -21,8 +21,8 @@ type Held struct {
 // Hold prepares to wait for something to put on a page that is empty yet. The
 // session's reader is the pump's from Start on, and closed after answered has
 // returned. answered is called once: with the page when there are entries, a
-// gap, counters that changed, the time is up or the node goes down; or with an
-// error: Expired or Revoked when the client's right to read ended meanwhile,
+// gap, counters that changed, the time is up, the node goes down or he was kicked; or with
+// an error: Expired or Revoked when the client's right to read ended meanwhile,
 // End's cause, those of the reader. It must not wait.
 func (p *Pump) Hold(s Session, a Ask, empty Page, answered func(Page, error)) *Held {
 	h := &Held{s: s, limit: a.Limit, bytes: p.l.PageBytes, page: empty, answered: answered}
@@ -43,8 +43,8 @@ func (h *Held) step(wait bool) bool {
 	var cause causeOfEnd
 	now := h.p.now()
 	switch err := h.endedBy(); {
-	case errors.As(err, &cause) && errors.Is(cause.error, Drain):
-		h.page.Drained = true
+	case errors.As(err, &cause) && (errors.Is(cause.error, Drain) || errors.Is(cause.error, Kicked)):
+		h.page.Drained = errors.Is(cause.error, Drain)
 		h.answer(h.page, nil)
 		return true
 	case err != nil:

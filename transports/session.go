@@ -26,6 +26,9 @@ type Session struct {
 	Place string
 	// Expires is when the client's right to read ends; zero is never.
 	Expires time.Time
+	// Lasting: it is not ended to spread connections over the nodes, see
+	// Limits.Rotate, as its client would not come back by itself.
+	Lasting bool
 	// Delivered, unless nil, hears how many entries were written.
 	Delivered func(entries int)
 	// Reached, unless nil, hears what a flush has delivered once it has succeeded,
@@ -45,6 +48,7 @@ const (
 	Expired     Reason = "expired"     // the token's time is over
 	Revoked     Reason = "revoked"     // the token was taken back
 	Superseded  Reason = "superseded"  // too many connections of one user: the oldest goes
+	Kicked      Reason = "kicked"      // an administrator wants him to come back
 	Stale       Reason = "stale"       // the node has lost touch with the log
 	Unavailable Reason = "unavailable" // the log cannot be read
 )

@@ -96,7 +96,7 @@ func (p *Pump) Stream(s Session, e Encoder, ended func(error)) *Stream {
 	st := &Stream{s: s, e: e, ended: ended, quiet: around(p.l.Ping, 0.1)}
 	st.p, st.t = p, st
 	s.Reader.OnRing(st.wake)
-	if p.l.Rotate > 0 {
+	if p.l.Rotate > 0 && !s.Lasting {
 		st.rotates = p.now() + around(p.l.Rotate, 0.2)
 	}
 	if !s.Expires.IsZero() {

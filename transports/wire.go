@@ -65,6 +65,23 @@ func (w *Wire) Settle() error {
 	return w.write(rest)
 }
 
+// Offer writes a short frame, if the client's side takes it now and nobody else is
+// writing; else it is dropped.
+func (w *Wire) Offer(frame []byte) error {
+	if w.raw == nil || !w.mu.TryLock() {
+		return nil
+	}
+	defer w.mu.Unlock()
+	n, err := writeNow(w.raw, frame)
+	switch {
+	case err != nil:
+		return fmt.Errorf("write: %w", err)
+	case n > 0 && n < len(frame):
+		return w.write(frame[n:])
+	}
+	return nil
+}
+
 // Write writes a whole frame after those before it. It implements io.Writer.
 func (w *Wire) Write(frame []byte) (int, error) {
 	w.mu.Lock()

@@ -1,12 +1,38 @@
 // Builds dist/, which is committed so that Go users need no Node. `make web` runs it.
 // Each entry is one bundle; what a bundle may weigh is in the test of sizes.
-import { build } from "esbuild";
-import { rm } from "node:fs/promises";
+import { build, transform } from "esbuild";
+import { execFileSync } from "node:child_process";
+import { readFile, rm } from "node:fs/promises";
+
+/** What is copied as it is. */
+const copied = { ".html": "copy", ".svg": "copy" };
+
+/** A style sheet that a script imports is its text, without what only people read. */
+const styleText = {
+  name: "style-text",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const { code } = await transform(await readFile(path, "utf8"), { loader: "css", minify: true, target: "chrome123" });
+      return { contents: code.trim(), loader: "text" };
+    });
+  },
+};
 
 /** One bundle each: what is built, from where, to where. */
-const bundles = [];
+const bundles = [
+  { entryPoints: ["client/src/index.ts"], outfile: "dist/client/tocsin-client.js" },
+  { entryPoints: { "tocsin-inbox": "inbox/index.ts" }, outdir: "dist/inbox", plugins: [styleText] },
+  { entryPoints: ["page/page.ts", "page/page.css", "page/index.html", "page/icon.svg"], outdir: "dist/page", loader: copied, target: ["es2022", "chrome123"] },
+  { entryPoints: ["console/console.ts", "console/console.css", "console/index.html", "console/icon.svg", "console/doctor.ts", "console/doctor.css", "console/doctor.html"], outdir: "dist/console", loader: copied, legalComments: "eof" },
+  // As it is written but shorter: nothing may be wrapped around ES5.
+  { entryPoints: ["legacy/tocsin-legacy.js"], bundle: false, format: undefined, target: "es5", outfile: "dist/legacy/tocsin-legacy.js" },
+  // What mini-programs take: CommonJS, and nothing newer than ES2017.
+  { entryPoints: ["miniprogram/src/index.ts"], format: "cjs", target: "es2017", outfile: "dist/miniprogram/tocsin.js" },
+];
 
 await rm("dist", { recursive: true, force: true });
 for (const bundle of bundles) {
   await build({ bundle: true, format: "esm", target: "es2022", minify: true, legalComments: "none", logLevel: "warning", ...bundle });
 }
+// The types of the client, as its package brings them.
+execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "client"], { stdio: "inherit" });

@@ -32,70 +32,65 @@ func get(t *testing.T, server *httptest.Server, method, path string, header ...s
 	return resp, string(body)
 }
 
-// references are what a page or a module loads.
-var references = regexp.MustCompile(`(?:src|href|from)[= ]"(?:\./)?((?:live/)?[a-z]+\.[a-z]+)"`)
+// references are what a page loads.
+var references = regexp.MustCompile(`(?:src|href)="(assets/[^"]+)"`)
 
-func TestThePageHasAllThatItLoads(t *testing.T) {
-	server := httptest.NewServer(web.Live())
+func TestEveryPageHasAllThatItLoads(t *testing.T) {
+	server := httptest.NewServer(web.Handler())
 	defer server.Close()
-	seen := map[string]string{}
-	paths := []string{"/"}
-	for len(paths) > 0 {
-		path := paths[0]
-		paths = paths[1:]
-		if _, done := seen[path]; done {
-			continue
-		}
-		resp, body := get(t, server, "GET", path)
+	for _, path := range web.Paths() {
+		resp, page := get(t, server, "GET", path)
 		if resp.StatusCode != http.StatusOK {
 			t.Fatalf("GET %s: %s", path, resp.Status)
 		}
-		seen[path] = body
-		if got := resp.Header.Get("Content-Security-Policy"); got != web.CSP || strings.Contains(got, "unsafe") {
-			t.Errorf("%s: Content-Security-Policy %q", path, got)
+		checkHeaders(t, path, resp)
+		checkText(t, path, page)
+		loads := references.FindAllStringSubmatch(page, -1)
+		if len(loads) < 3 {
+			t.Errorf("%s loads %v: want a script, a style and a picture at least", path, loads)
 		}
-		if resp.Header.Get("X-Content-Type-Options") != "nosniff" || resp.Header.Get("ETag") == "" {
-			t.Errorf("%s: %v", path, resp.Header)
-		}
-		for _, m := range references.FindAllStringSubmatch(body, -1) {
-			paths = append(paths, "/live/"+strings.TrimPrefix(m[1], "live/"))
-		}
-	}
-	if len(seen) != 13 {
-		t.Errorf("the page loads %d files: some are not found, or not used", len(seen))
-	}
-	for path, body := range seen {
-		for _, forbidden := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "http://", "https://", "<style", "style=", "onclick="} {
-			if strings.Contains(strings.ReplaceAll(body, "http://www.w3.org/2000/svg", ""), forbidden) {
-				t.Errorf("%s has %s in it", path, forbidden)
+		for _, m := range loads {
+			resp, body := get(t, server, "GET", "/"+m[1])
+			if resp.StatusCode != http.StatusOK {
+				t.Errorf("%s loads %s: %s", path, m[1], resp.Status)
 			}
+			checkHeaders(t, m[1], resp)
+			checkText(t, m[1], body)
 		}
-	}
-	if strings.Count(seen["/"], "<script") != 1 || !strings.Contains(seen["/"], `<script type="module" src="live/app.js"></script>`) {
-		t.Error("the page has scripts of its own")
+		if scripts, own := strings.Count(page, "<script"), strings.Count(page, `<script type="module" src="assets/`); scripts == 0 || scripts != own {
+			t.Errorf("%s has %d scripts, %d of them modules of ours", path, scripts, own)
+		}
 	}
 }
 
-func TestEveryIdThatScriptsAskForExists(t *testing.T) {
-	server := httptest.NewServer(web.Live())
-	defer server.Close()
-	_, page := get(t, server, "GET", "/")
-	for _, file := range []string{"app", "view", "row"} {
-		_, script := get(t, server, "GET", "/live/"+file+".js")
-		for _, m := range regexp.MustCompile(`byId\("([a-z-]+)"\)`).FindAllStringSubmatch(script, -1) {
-			if !strings.Contains(page, `id="`+m[1]+`"`) {
-				t.Errorf("%s.js asks for #%s", file, m[1])
-			}
+func checkHeaders(t *testing.T, path string, resp *http.Response) {
+	t.Helper()
+	if got := resp.Header.Get("Content-Security-Policy"); got != web.CSP || strings.Contains(got, "unsafe") {
+		t.Errorf("%s: Content-Security-Policy %q", path, got)
+	}
+	if resp.Header.Get("X-Content-Type-Options") != "nosniff" || resp.Header.Get("ETag") == "" {
+		t.Errorf("%s: %v", path, resp.Header)
+	}
+}
+
+// checkText wants no way from text to markup or script, and nothing that the
+// policy would forbid.
+func checkText(t *testing.T, path, body string) {
+	t.Helper()
+	for _, forbidden := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "<style", " style=", " onclick="} {
+		if strings.Contains(body, forbidden) {
+			t.Errorf("%s has %s in it", path, forbidden)
 		}
 	}
 }
 
 func TestServing(t *testing.T) {
-	server := httptest.NewServer(web.Live())
+	server := httptest.NewServer(web.Handler())
 	defer server.Close()
 	for path, want := range map[string]string{
-		"/": "text/html; charset=utf-8", "/live/app.js": "text/javascript; charset=utf-8",
-		"/live/style.css": "text/css; charset=utf-8", "/live/icon.svg": "image/svg+xml",
+		"/": "text/html; charset=utf-8", "/assets/page/page.js": "text/javascript; charset=utf-8",
+		"/assets/page/page.css": "text/css; charset=utf-8", "/assets/page/icon.svg": "image/svg+xml",
+		"/assets/inbox/tocsin-inbox.js": "text/javascript; charset=utf-8",
 	} {
 		resp, _ := get(t, server, "GET", path)
 		if got := resp.Header.Get("Content-Type"); got != want {
@@ -109,7 +104,7 @@ func TestServing(t *testing.T) {
 			t.Errorf("HEAD %s: %s %d", path, head.Status, head.ContentLength)
 		}
 	}
-	for _, path := range []string{"/live/", "/live", "/live/index.html", "/index.html", "/embed.go", "/live/../embed.go", "/live/none.js"} {
+	for _, path := range []string{"/assets/", "/assets", "/assets/page/index.html", "/index.html", "/embed.go", "/assets/../embed.go", "/assets/none.js"} {
 		if resp, _ := get(t, server, "GET", path); resp.StatusCode != http.StatusNotFound {
 			t.Errorf("GET %s: %s", path, resp.Status)
 		}

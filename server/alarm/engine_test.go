@@ -181,6 +181,39 @@ func TestNotices(t *testing.T) {
 	}
 }
 
+func TestManyNoticesAtOnce(t *testing.T) {
+	n := newNode(t, &inbox.MemoryLog{}, false)
+	to := func(user, id, title string) alarm.Notice {
+		return alarm.Notice{ID: id, Users: []string{user}, Title: title}
+	}
+	told := n.engine.NotifyAll(t.Context(), "boss", []alarm.Notice{
+		to("ann", "", "a"), to("ann", "", ""), to("ann", "7", "b"), to("ben", "", "c"), to("ann", "7", "b again"), to("ann", "", "d"),
+	})
+	var field *alarm.FieldError
+	if len(told) != 6 || !errors.As(told[1].Err, &field) || field.Field != "title" {
+		t.Fatalf("%+v", told)
+	}
+	var last uint64
+	for _, i := range []int{0, 2, 3, 5} {
+		r := told[i].Results
+		if told[i].Err != nil || len(r) != 1 || r[0].Seq <= last || r[0].Duplicate {
+			t.Fatalf("notice %d: %+v", i, told[i])
+		}
+		last = r[0].Seq
+	}
+	if again := told[4].Results[0]; !again.Duplicate || again.Seq != told[2].Results[0].Seq {
+		t.Errorf("the same id: %+v", again)
+	}
+	inboxtest.Reach(t, n.view, last)
+	g := inboxtest.Poll(t, n.view, "ann", inbox.Start{Snapshot: true}, 10)
+	if len(g.Bodies) != 3 {
+		t.Errorf("ann has %q", g.Bodies)
+	}
+	if told := n.engine.NotifyAll(t.Context(), "boss", nil); len(told) != 0 {
+		t.Errorf("%+v", told)
+	}
+}
+
 func TestReplayGivesTheStreamsFigures(t *testing.T) {
 	for _, s := range streamtest.Streams(t) {
 		t.Run(s.Name, func(t *testing.T) {

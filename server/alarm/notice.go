@@ -83,12 +83,78 @@ func (n *Notice) Check() error {
 // users. The error is a FieldError, ErrIDReused or one of the log; some users'
 // appends may then be stored, and sending it again with its id completes them.
 func (e *Engine) Notify(ctx context.Context, from string, n Notice) ([]NoticeResult, error) {
-	if err := n.Check(); err != nil {
-		return nil, err
+	told := e.NotifyAll(ctx, from, []Notice{n})[0]
+	return told.Results, told.Err
+}
+
+// A Notified answers one notice of several, as Notify does.
+type Notified struct {
+	Results []NoticeResult
+	Err     error
+}
+
+// NotifyAll is Notify for many notices at once, which are stored in their order. One
+// that fails stops no other.
+func (e *Engine) NotifyAll(ctx context.Context, from string, notices []Notice) []Notified {
+	told := make([]Notified, len(notices))
+	var proposals []inbox.Proposal
+	at := map[string]int{} // the subjects' places among the proposals
+	places := make([][]int, len(notices))
+	for i := range notices {
+		part, results, err := e.propose(ctx, from, &notices[i])
+		if told[i] = (Notified{results, err}); err != nil {
+			continue
+		}
+		for _, p := range part {
+			place, again := at[p.Subject] // by an id that comes twice
+			if !again {
+				place = len(proposals)
+				at[p.Subject] = place
+				proposals = append(proposals, p)
+			}
+			places[i] = append(places[i], place)
+		}
 	}
-	audiences, names, err := e.recipients(ctx, &n)
+	if len(proposals) == 0 {
+		return told
+	}
+	receipts := e.o.Log.Append(ctx, proposals...)
+	for _, r := range receipts {
+		if r.Err == nil && !r.Duplicate {
+			e.o.View.Appended(r.Seq)
+		}
+	}
+	seen := make([]bool, len(proposals))
+	for i := range told {
+		for k, place := range places[i] {
+			r := &receipts[place]
+			if r.Err != nil {
+				told[i] = Notified{Err: notStored(r.Err)}
+				break
+			}
+			told[i].Results[k].Seq, told[i].Results[k].Duplicate = r.Seq, r.Duplicate || seen[place]
+			seen[place] = true
+		}
+	}
+	return told
+}
+
+func notStored(err error) error {
+	if errors.Is(err, inbox.ErrConflict) {
+		return ErrIDReused // longer ago than the log remembers ids
+	}
+	return fmt.Errorf("store the notice: %w", err)
+}
+
+// propose makes the appends of a notice, and what answers them but for their places
+// in the log.
+func (e *Engine) propose(ctx context.Context, from string, n *Notice) ([]inbox.Proposal, []NoticeResult, error) {
+	if err := n.Check(); err != nil {
+		return nil, nil, err
+	}
+	audiences, names, err := e.recipients(ctx, n)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	id := n.ID
 	if id == "" {
@@ -120,19 +186,7 @@ func (e *Engine) Notify(ctx context.Context, from string, n Notice) ([]NoticeRes
 			proposals[i].ID = inbox.Escape(from) + "/" + inbox.Escape(n.ID) + "/" + inbox.Escape(string(to))
 		}
 	}
-	for i, r := range e.o.Log.Append(ctx, proposals...) {
-		switch {
-		case errors.Is(r.Err, inbox.ErrConflict):
-			return nil, ErrIDReused // longer ago than the log remembers ids
-		case r.Err != nil:
-			return nil, fmt.Errorf("store the notice: %w", r.Err)
-		}
-		results[i].Seq, results[i].Duplicate = r.Seq, r.Duplicate
-		if !r.Duplicate {
-			e.o.View.Appended(r.Seq)
-		}
-	}
-	return results, nil
+	return proposals, results, nil
 }
 
 // recipients are the audiences of a notice, with the users' names.

@@ -11,7 +11,7 @@ import (
 func digestOf(n int) digest { return sha256.Sum256(fmt.Append(nil, n)) }
 
 func TestTheCacheIsBoundedAndKeepsWhatIsUsed(t *testing.T) {
-	c := newCache(100)
+	c := newCache[claims](100)
 	for n := range 10_000 {
 		c.put(digestOf(n), claims{})
 		if _, ok := c.get(digestOf(0)); !ok {

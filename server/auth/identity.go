@@ -63,12 +63,17 @@ type Identity struct {
 	Groups []string
 	Scopes Scopes
 	// Expires is when Verify begins to refuse the token: exp plus the leeway. A
-	// connection that ends then cannot be opened again with the same token.
+	// connection that ends then cannot be opened again with the same token. Zero is
+	// never, which only a session's may be.
 	Expires time.Time
 	// TokenID is the jti claim, empty if there is none.
 	TokenID string
-	// IssuedAt is the iat claim, zero if there is none.
+	// IssuedAt is the iat claim, zero if there is none; of a session, when it was
+	// first seen here.
 	IssuedAt time.Time
+	// Attributes are what a session's keeper says of it besides; nil of a token.
+	// They are not to be changed.
+	Attributes map[string]string
 }
 
 // Has says whether the token allows the scope.

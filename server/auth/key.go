@@ -129,14 +129,14 @@ type keySet struct {
 	named    map[name]key
 	nameless map[string][]key // by algorithm
 	byAlg    map[string][]key
-	seen     *cache
+	seen     *cache[claims]
 }
 
 type name struct{ alg, kid string }
 
 // newKeySet makes a set; of two keys with one name the earlier stays.
 func newKeySet(keys []key, cacheSize int) *keySet {
-	s := &keySet{named: map[name]key{}, nameless: map[string][]key{}, byAlg: map[string][]key{}, seen: newCache(cacheSize)}
+	s := &keySet{named: map[name]key{}, nameless: map[string][]key{}, byAlg: map[string][]key{}, seen: newCache[claims](cacheSize)}
 	for _, k := range keys {
 		if k.kid == "" {
 			s.nameless[k.alg] = append(s.nameless[k.alg], k)

@@ -111,7 +111,7 @@ func TestRevocationEndsWhatIsOpen(t *testing.T) {
 	ctx, cancel := contextUntil(t, func() bool {
 		a, err := request(t.Context(), "GET", "http://"+s.ops+"/metrics", "", "")
 		return err == nil && strings.Contains(a.body, `tocsin_connections{transport="websocket"} 1`) &&
-			strings.Contains(a.body, `tocsin_connections{transport="sse"} 1`) && strings.Contains(a.body, `tocsin_connections{transport="poll"} 1`)
+			strings.Contains(a.body, `tocsin_connections{transport="sse"} 1`) && strings.Contains(a.body, `tocsin_connections{transport="longpoll"} 1`)
 	})
 	<-ctx.Done()
 	cancel()

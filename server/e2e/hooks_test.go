@@ -25,12 +25,13 @@ type hooked struct {
 	id   string
 	Type string
 	Data struct {
-		Alarm      struct{ ID, Device string }
-		By, Note   string
-		User       string
-		Transport  string
-		Connection string
-		Node       string
+		Alarm       struct{ ID, Device string }
+		By, Note    string
+		User        string
+		Transport   string
+		Connection  string
+		Destination string
+		Node        string
 	}
 }
 

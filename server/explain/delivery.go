@@ -70,6 +70,11 @@ func (i *inquiry) pending(r *presence.Report, announced time.Time) {
 			i.step(false, "delivered", "entry %d is on its way: his session over %s at %s stands at %d", r.Told, s.Transport, s.Node, s.Position)
 			i.Verdict = Behind
 			return
+		case s.From < r.Told:
+			// It has only not been recorded yet.
+			i.step(true, "delivered", "entry %d has just reached him over %s at %s", r.Told, s.Transport, s.Node)
+			i.Verdict = Delivered
+			return
 		default:
 			i.step(false, "delivered", "entry %d came before his session over %s at %s began, which asked for no snapshot", r.Told, s.Transport, s.Node)
 			i.Verdict = BeganLater

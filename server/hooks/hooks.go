@@ -211,6 +211,10 @@ type Connection struct {
 	User      string `json:"user"`
 	Transport string `json:"transport"`
 	Node      string `json:"node"`
+	// Destination is what was subscribed to, where that is not the user's inbox.
+	Destination string `json:"destination,omitempty"`
+	// Attributes are what who keeps the session says of it besides.
+	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
 // Offer tells an event of a connection, unless it is not wanted. It does not

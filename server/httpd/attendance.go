@@ -33,10 +33,15 @@ func (a *attendance) enter(end func(cause error)) {
 // user may have: many devices may have one token.
 func (a *attendance) Known(d *transports.Dialogue, id transports.Identity) {
 	a.enter(d.End) // Begin may call this
+	who, ok := id.Proof.(*auth.Identity)
 	if a.transport != "" && a.present == nil {
-		a.present = a.s.o.Presence.Connect(id.User, a.transport)
+		var attributes map[string]string
+		if ok {
+			attributes = who.Attributes
+		}
+		a.present = a.s.o.Presence.ConnectWith(id.User, a.transport, attributes)
 	}
-	if who, ok := id.Proof.(*auth.Identity); ok {
+	if ok {
 		a.s.sit(a.seat, who)
 	}
 }
@@ -44,7 +49,7 @@ func (a *attendance) Known(d *transports.Dialogue, id transports.Identity) {
 // Delivers implements transports.Host.
 func (a *attendance) Delivers() (reached func(inbox.Reach), done func()) {
 	session := a.present.Subscribe()
-	return session.Reached, session.End
+	return a.s.reached(session, a.transport), session.End
 }
 
 // Ended implements transports.Host.

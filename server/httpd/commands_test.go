@@ -32,10 +32,11 @@ func TestAnAcknowledgement(t *testing.T) {
 	w.do("POST", path+"/ack", "", "If-Match", `7`).problem(400, "malformed", "If-Match")
 	w.do("POST", path+"/ack", `{"note":7}`).problem(422, "invalid", `"field":"note"`)
 	w.do("POST", path+"/ack", `{"note"`).problem(400, "malformed")
-	w.do("POST", path+"/ack", `note`, "Content-Type", "text/plain").problem(415, "media-type")
+	w.do("POST", path+"/ack", `note`, "Content-Type", "text/csv").problem(415, "media-type")
+	w.do("POST", path+"/ack", `note`, "Content-Type", "text/plain").problem(400, "malformed")
 	w.do("POST", path+"/ack", `{"note":"`+strings.Repeat("x", 2000)+`"}`).problem(422, "invalid")
 	w.do("POST", path+"/ack", `{"note":"`+strings.Repeat("x", 70000)+`"}`).problem(413, "too-large", `"limit":65536`)
-	a = w.do("POST", path+"/ack", `{"note":"seen"}`, "If-Match", `"1"`).want(200, `"acked":true`, `"acked_by":"ada"`, `"ack_note":"seen"`)
+	a = w.do("POST", path+"/ack", `{"note":"seen"}`, "If-Match", `"1"`, "Content-Type", "text/plain").want(200, `"acked":true`, `"acked_by":"ada"`, `"ack_note":"seen"`)
 	if a.header.Get("ETag") != `"2"` {
 		t.Errorf("ETag %q", a.header.Get("ETag"))
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"tocsin/server/auth"
+	"tocsin/server/presence"
 )
 
 // Compat says which older protocols are served (docs/compat): nil ones are not.
@@ -19,6 +20,9 @@ type Compat struct {
 
 	// Places keep cursors for clients that keep none themselves; required.
 	Places Places
+	// Online says who is connected to all nodes, and over what; nil: to this one. The
+	// error is one of the package inbox.
+	Online func(ctx context.Context) ([]presence.Client, error)
 	// PublishFrom are the networks whose hosts may publish by the doors of these
 	// protocols without a token. It is the address of the connection that counts,
 	// so a proxy's where there is one.
@@ -33,9 +37,15 @@ type Places interface {
 	Get(ctx context.Context, name, user string) (cursor string, err error)
 	// Set keeps the cursor that choose makes of the one that is kept.
 	Set(ctx context.Context, name, user string, choose func(old string) string) error
-	// Park leaves a cursor for Claim, which takes the oldest one, for an hour.
-	Park(ctx context.Context, name, user, cursor string) error
-	Claim(ctx context.Context, name, user string) (cursor string, err error)
+	// Hold says from where a connection that begins has to deliver, so that nothing
+	// is lost to a user whose clients keep no cursor, and gives it a place to hold
+	// that was left within an hour; each is empty, if there is none.
+	Hold(ctx context.Context, name, user string) (place, from string, err error)
+	// Keep moves the place to where the connection has come for certain; an empty
+	// one becomes one. It returns the place that is held then.
+	Keep(ctx context.Context, name, user, place, cursor string) (string, error)
+	// Leave is the last Keep.
+	Leave(ctx context.Context, place, cursor string) error
 }
 
 // serveCompat makes the services of the older protocols and their routes.
@@ -91,4 +101,24 @@ func (s *Server) trusted(c echo.Context) bool {
 		}
 	}
 	return false
+}
+
+// problemsWith answers with the problem that an error is, and further members that
+// the clients of a door look for.
+func problemsWith(next echo.HandlerFunc, members func(b []byte, err error) []byte) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		err := next(c)
+		if err == nil || c.Response().Committed {
+			return err
+		}
+		p := explain(err)
+		if p.status == gone.status {
+			return err
+		}
+		note(c).err, note(c).status = err, p.status
+		p.setHeader(c.Response().Header())
+		body := p.appendJSON(nil, requestID(c))
+		body = members(append(body[:len(body)-1], ','), err)
+		return write(c, p.status, typeProblem, append(body, '}', '\n'))
+	}
 }

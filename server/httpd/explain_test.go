@@ -8,6 +8,7 @@ import (
 	"time"
 
 	explaining "tocsin/server/explain"
+	"tocsin/server/presence"
 )
 
 // explains asks until the verdict is the wanted one.
@@ -96,4 +97,16 @@ func TestExplainWithoutEvidence(t *testing.T) {
 	id := w.raise("d1")
 	w.explains("alarm="+url.QueryEscape(id)+"&user=sue", explaining.Visible, "no evidence of deliveries is kept", "connected by sse at n1")
 	w.do("GET", "/v1/alarms/"+url.PathEscape(id)+"/deliveries", "").problem(404, "not-found", "no evidence")
+}
+
+// What has reached somebody is delivered, though the evidence is a moment behind.
+func TestExplainDoesNotWaitForTheEvidence(t *testing.T) {
+	w := newWorld(t, nil)
+	o := &w.server.o // nobody records into this one
+	evidence := presence.NewEvidence(presence.EvidenceOptions{Feed: &memoryFeed{}, View: w.view, Log: w.log, Registry: o.Presence})
+	o.Explain = explaining.New(explaining.Options{View: w.view, Log: w.log, Registry: o.Presence, Evidence: evidence})
+	w.do("PUT", "/v1/users/sue", `{"groups":["crew"]}`).want(200)
+	w.openStream("sue", "")
+	id := w.raise("d1")
+	w.explains("alarm="+url.QueryEscape(id)+"&user=sue", explaining.Delivered, "has just reached him over sse at n1")
 }

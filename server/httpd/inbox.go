@@ -27,31 +27,32 @@ func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 	note(c).long, note(c).often = true, true
 	o := poll.Options{
 		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle,
-		Draining: s.Draining(), Delivered: s.poll.Delivered, Problem: s.late(requestID(c)),
+		Draining: s.Draining(), Problem: s.late(requestID(c)),
 	}
-	name := byPoll
+	name, counted := byPoll, s.poll
 	if poll.Waits(c.Request()) {
-		name = byLongPoll
+		name, counted = byLongPoll, s.longPoll
 	}
+	o.Delivered = counted.Delivered
 	present, answered := s.o.Presence.Poll(id.User, name, id.Groups)
-	o.Reached = present.Reached
+	o.Reached = s.reached(present, name)
 	if v := s.revolver.Load(); v != nil {
 		o.Next = func(conn net.Conn, read []byte) { v.next(conn, read, s.o.IdleTimeout) }
 	}
 	waits := false
 	leave := func() {}
-	s.poll.Opened()
+	counted.Opened()
 	err := poll.Serve(c.Response(), c.Request(), client(id), o, func(end func(error)) {
 		waits = true
 		leave = s.join(id, false, end)
 	}, func(why error) {
-		s.poll.Closed(reasonOf(why))
+		counted.Closed(reasonOf(why))
 		answered()
 		leave()
 	})
 	if !waits {
 		answered()
-		s.poll.Closed(reasonOf(err))
+		counted.Closed(reasonOf(err))
 	}
 	if err == nil {
 		note(c).status = http.StatusOK // in a while, if it waits
@@ -84,13 +85,13 @@ func (s *Server) getStream(c echo.Context) error {
 	}
 	var leave func()
 	var connection *presence.Connection
-	var session *presence.Session
+	var reached func(inbox.Reach)
 	err = sse.Serve(c.Response(), c.Request(), client(id), sse.Options{
 		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Delivered: s.sse.Delivered,
-		Reached: func(r inbox.Reach) { session.Reached(r) }, // once it was opened
+		Reached: func(r inbox.Reach) { reached(r) }, // once it was opened
 	}, func(st *transports.Stream) {
 		connection = s.o.Presence.Connect(id.User, bySSE)
-		session = connection.Subscribe()
+		reached = s.reached(connection.Subscribe(), bySSE)
 		leave = s.join(id, true, st.End)
 		s.sse.Opened()
 	}, func(why error) {

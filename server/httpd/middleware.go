@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ type notes struct {
 	often  bool // a poll or a publishing: so many that only what fails is logged
 	began  time.Time
 	body   bool // the request has one that has not been read to its end
+	opens  bool // the request opens a session, which changes nothing
+	theirs bool // a status of 500 is for what the client did, as its protocol has it
 }
 
 const notesKey = "tocsin.notes"
@@ -60,7 +63,7 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		level := slog.LevelInfo
 		switch {
-		case status >= 500:
+		case status >= 500 && !n.theirs:
 			level = slog.LevelError
 		case n.often && status < 400:
 			level = slog.LevelDebug
@@ -69,7 +72,7 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 			return nil
 		}
 		attrs := []slog.Attr{
-			slog.String("method", r.Method), slog.String("url", redact(r.URL)), slog.Int("status", status),
+			slog.String("method", r.Method), slog.String("url", s.redact(r.URL)), slog.Int("status", status),
 			slog.Int64("bytes", c.Response().Size), slog.Duration("took", took),
 			slog.String("request", n.id), slog.String("remote", r.RemoteAddr),
 		}
@@ -97,9 +100,15 @@ func saneID(id string) bool {
 
 // redact writes a URL for the log. What cannot be decoded is left out, as it may
 // be anything.
-func redact(u *url.URL) string {
+func (s *Server) redact(u *url.URL) string {
+	shown := u.EscapedPath()
+	for _, secret := range s.secrets {
+		if clean := path.Clean(u.Path); len(clean) > len(secret) && strings.EqualFold(clean[:len(secret)], secret) {
+			shown = secret + "/…"
+		}
+	}
 	if u.RawQuery == "" {
-		return u.EscapedPath()
+		return shown
 	}
 	pairs := strings.Split(u.RawQuery, "&")
 	for i, pair := range pairs {
@@ -108,11 +117,11 @@ func redact(u *url.URL) string {
 		switch {
 		case err != nil:
 			pairs[i] = "…"
-		case name == "access_token" || name == "ticket" || strings.Contains(pair, ";"):
+		case name == "access_token" || name == "ticket" || strings.EqualFold(name, noticesToken) || strings.Contains(pair, ";"):
 			pairs[i] = key + "=…"
 		}
 	}
-	return u.EscapedPath() + "?" + strings.Join(pairs, "&")
+	return shown + "?" + strings.Join(pairs, "&")
 }
 
 // headers are those of every answer; and every answer that is no stream must be

@@ -27,7 +27,13 @@ type Alarms interface {
 	// Do and DoAll do what users want done to alarms.
 	Do(ctx context.Context, c alarm.Command) (alarm.Alarm, error)
 	DoAll(ctx context.Context, commands []alarm.Command) ([]alarm.Done, error)
+	Notifier
+}
+
+// A Notifier stores notices, one or many at once.
+type Notifier interface {
 	Notify(ctx context.Context, from string, n alarm.Notice) ([]alarm.NoticeResult, error)
+	NotifyAll(ctx context.Context, from string, notices []alarm.Notice) []alarm.Notified
 }
 
 // Records are what is known of single alarms.

@@ -18,12 +18,12 @@ import (
 	"tocsin/web"
 )
 
-// pages are the routes for browsers: the page without script, and the live one.
+// pages are the routes for browsers: the page without script, and those with it.
 func (s *Server) pages(e *echo.Echo) {
 	e.GET(page.Path, s.page(func(ctx context.Context, c echo.Context, v page.Visitor, o page.Options) error {
 		present, answered := s.o.Presence.Poll(v.User, byPage, v.Groups)
 		defer answered()
-		o.Reached = present.Reached
+		o.Reached = s.reached(present, byPage)
 		s.html.Opened()
 		err := page.Serve(ctx, c.Response(), c.Request(), v, o)
 		s.html.Closed(reasonOf(err))
@@ -44,10 +44,14 @@ func (s *Server) pages(e *echo.Echo) {
 		s.slowBody(c)
 		return s.answerPage(c, page.Login(c.Request().Context(), c.Response(), c.Request(), s.pageOptions()))
 	})
-	e.GET(page.PathStyle, echo.WrapHandler(http.HandlerFunc(page.Style)))
-	live := echo.WrapHandler(web.Live())
-	e.GET("/", live)
-	e.GET("/live/*", live)
+	for _, path := range []string{page.PathStyle, page.PathScript, page.PathIcon} {
+		e.GET(path, echo.WrapHandler(http.HandlerFunc(page.Asset)))
+	}
+	site := echo.WrapHandler(web.Handler())
+	for _, path := range web.Paths() {
+		e.GET(path, site)
+	}
+	e.GET(web.Assets+"*", site)
 }
 
 // page wraps a handler of the page: who asks is known to it, and errors become

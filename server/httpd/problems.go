@@ -19,9 +19,11 @@ import (
 	"tocsin/server/inbox"
 	"tocsin/server/ingest"
 	"tocsin/transports"
+	"tocsin/transports/carrier/sockjs"
 	"tocsin/transports/carrier/ws"
 	"tocsin/transports/native"
 	"tocsin/transports/page"
+	"tocsin/transports/stomp"
 )
 
 // Errors of the edge itself.
@@ -97,11 +99,15 @@ var kinds = []struct {
 	{auth.ErrExpired, oldToken},
 	{transports.Expired, oldToken},
 	{transports.Revoked, oldToken},
+	{transports.Kicked, kind{"kicked", 503, "An administrator has ended the connection", time.Second}},
 	{auth.ErrUnavailable, kind{"keys-unavailable", 503, "The token cannot be judged now", 5 * time.Second}},
 	{errForbidden, kind{"forbidden", 403, "Not allowed", 0}},
 	{errOrigin, kind{"origin", 403, "Not allowed from this page", 0}},
+	{sockjs.ErrOrigin, kind{"origin", 403, "Not allowed from this page", 0}},
 	{page.ErrOrigin, kind{"origin", 403, "Not allowed from this page", 0}},
 	{page.ErrCSRF, kind{"csrf", 403, "The form is not of this session", 0}},
+	{stomp.ErrNoToken, noToken},
+	{stomp.ErrForbidden, kind{"forbidden", 403, "Not allowed", 0}},
 	{native.ErrForbidden, kind{"forbidden", 403, "Not allowed", 0}},
 	{errNotFound, kind{"not-found", 404, "Not found", 0}},
 	{explaining.ErrOff, kind{"not-found", 404, "Not found", 0}},
@@ -118,6 +124,8 @@ var kinds = []struct {
 	{ingest.ErrNotCloudEvents, kind{"media-type", 415, "Send JSON", 0}},
 	{auth.ErrTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{errTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
+	{sockjs.ErrFull, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
+	{sockjs.ErrClosed, kind{"draining", 503, "The node is going down", time.Second}},
 	{errDraining, kind{"draining", 503, "The node is going down", time.Second}},
 	{transports.Drain, kind{"draining", 503, "The node is going down", time.Second}},
 	{inbox.ErrFull, kind{"storage-full", 503, "The storage is full", time.Minute}},

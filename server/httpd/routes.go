@@ -47,6 +47,8 @@ func (s *Server) routes() {
 	e.GET("/v1/publish/ws", s.getPublishSocket)
 	e.GET("/v1/deadletters", s.as(auth.ScopeAdmin, s.getDeadLetters))
 
+	e.GET("/v1/devices", s.as(auth.ScopeAdmin, s.getDevices))
+	e.GET("/v1/users", s.as(auth.ScopeAdmin, s.getUsers))
 	e.GET("/v1/devices/:id", s.as(auth.ScopeAdmin, s.getDevice))
 	e.PUT("/v1/devices/:id", s.as(auth.ScopeAdmin, s.putDevice))
 	e.DELETE("/v1/devices/:id", s.as(auth.ScopeAdmin, s.deleteDevice))
@@ -58,6 +60,9 @@ func (s *Server) routes() {
 	e.GET("/v1/alarms/:id/deliveries", s.as(auth.ScopeAdmin, s.getDeliveries))
 	e.GET("/v1/explain", s.as(auth.ScopeInbox, s.getExplain))
 	e.GET("/v1/connections", s.as(auth.ScopeAdmin, s.getConnections))
+	e.DELETE("/v1/users/:id/connections", s.as(auth.ScopeAdmin, s.deleteConnections))
+	e.GET("/v1/presence", s.as(auth.ScopeAdmin, s.getPresence))
+	e.GET("/v1/stats", s.as(auth.ScopeAdmin, s.getStats))
 
 	e.GET("/v1/transports", s.getTransports)
 	e.POST("/v1/ticket", s.as(auth.ScopeInbox, s.postTicket))
@@ -90,7 +95,7 @@ func (s *Server) identify(c echo.Context, scope string) (auth.Identity, error) {
 	note(c).user = id.User
 	// What a browser sends by itself must come from a page of our own. Forms of
 	// the page see to that themselves, for browsers that do not know Origin.
-	changes := r.Method != http.MethodGet && r.Method != http.MethodHead
+	changes := r.Method != http.MethodGet && r.Method != http.MethodHead && !note(c).opens
 	if from.Ambient() && changes && !strings.HasPrefix(c.Path(), page.Path) && !auth.SameOrigin(r) {
 		return auth.Identity{}, errOrigin
 	}

@@ -14,8 +14,8 @@ import (
 
 	"tocsin/server/metrics"
 	"tocsin/transports"
-	"tocsin/transports/carrier/ws"
 	"tocsin/transports/native"
+	"tocsin/transports/stomp"
 )
 
 // maxHeaderBytes bounds a request's header.
@@ -33,7 +33,10 @@ type Server struct {
 	revolver atomic.Pointer[revolver] // nil until Serve
 	pump     *transports.Pump
 	stopPump context.CancelFunc
-	carriers []*ws.Carrier // of all services
+	carriers []interface{ Close() } // of all services
+	secrets  []string               // paths below which a path is a secret
+	sharing  map[string]bool        // routes that judge origins themselves
+	closers  []func()               // called when all have gone
 
 	ws         *service // of readers,
 	publishers *service // and of those without an inbox
@@ -41,10 +44,15 @@ type Server struct {
 	conversations *native.Options
 	publishing    *native.Options
 
-	sse     *metrics.Transport
-	poll    *metrics.Transport
-	html    *metrics.Transport
-	origins transports.Origins
+	stomp *stomp.Options // of its conversations; nil where it is not served
+
+	sse      *metrics.Transport
+	poll     *metrics.Transport
+	longPoll *metrics.Transport
+	html     *metrics.Transport
+	waits    map[string]*metrics.Delivery // by transport
+	begun    time.Time
+	origins  transports.Origins
 }
 
 // New returns a Server that listens nowhere yet.
@@ -52,7 +60,7 @@ func New(o Options) (*Server, error) {
 	if o.View == nil || o.Marks == nil || o.Auth == nil || o.Alarms == nil || o.Directory == nil {
 		return nil, errors.New("httpd: View, Marks, Auth, Alarms and Directory are required")
 	}
-	s := &Server{o: o.withDefaults()}
+	s := &Server{o: o.withDefaults(), sharing: map[string]bool{}}
 	var err error
 	if s.origins, err = transports.ParseOrigins(s.o.Origins); err != nil {
 		return nil, err
@@ -62,7 +70,8 @@ func New(o Options) (*Server, error) {
 		s.o.Auth.Revocations.Changed(s.sessions.revoke)
 	}
 	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
-	s.html = s.o.Metrics.Transport("page")
+	s.longPoll, s.html = s.o.Metrics.Transport(byLongPoll), s.o.Metrics.Transport("page")
+	s.measure()
 	if err := s.newSockets(); err != nil {
 		return nil, err
 	}
@@ -76,6 +85,9 @@ func New(o Options) (*Server, error) {
 		func() float64 { return float64(s.o.View.Head()) })
 	s.routes()
 	if err := s.serveCompat(); err != nil {
+		return nil, err
+	}
+	if err := s.serveConformance(); err != nil {
 		return nil, err
 	}
 	s.ops = s.opsHandler()
@@ -147,6 +159,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	_ = s.public.Close()
 	_ = s.private.Close()
 	s.stopPump()
+	for _, f := range s.closers {
+		f()
+	}
 	if err != nil {
 		return fmt.Errorf("shut the server down: %w", err)
 	}

@@ -133,6 +133,17 @@ func (s *sessions) revoke(r auth.Revocation) {
 	}
 }
 
+// kick ends all sessions of a user, and returns how many.
+func (s *sessions) kick(user string) int {
+	s.mu.Lock()
+	his := slices.Clone(s.of[user])
+	s.mu.Unlock()
+	for _, one := range his {
+		one.end(transports.Kicked)
+	}
+	return len(his)
+}
+
 // drain begins the end: nobody new, and everybody goes within the spread.
 func (s *sessions) drain(spread time.Duration) {
 	s.mu.Lock()

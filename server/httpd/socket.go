@@ -41,6 +41,9 @@ func (s *Server) newService(transport, counted string, o ws.Options) (*service, 
 		return nil, err
 	}
 	s.carriers = append(s.carriers, carrier)
+	if transport != "" {
+		s.await(transport)
+	}
 	return &service{carrier: carrier, counted: s.o.Metrics.Transport(counted), transport: transport}, nil
 }
 

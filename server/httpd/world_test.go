@@ -270,3 +270,18 @@ func (w *world) raise(device string) string {
 	}
 	return answer.Results[0].ID
 }
+
+// until waits for a condition.
+func (w *world) until(what string, so func() bool) {
+	w.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(patience)
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-late:
+			w.t.Fatalf("not in time: %s", what)
+		}
+	}
+}

@@ -34,10 +34,13 @@ type shown struct {
 	rec    *record
 	home   *audience
 	former []*audience // those that the entry took its subject away from
+	stored int64       // Unix microseconds
+	// severity of the alarm as of this entry, 0 of a notice.
+	severity Severity
 }
 
 // size is what a shown costs in memory, in bytes, near enough.
-func (w *shown) size() int { return len(w.data) + 192 }
+func (w *shown) size() int { return len(w.data) + 208 }
 
 // A line is one entry in an audience's part of the window; removed is set where
 // the entry took the subject away from this audience.

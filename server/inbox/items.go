@@ -159,7 +159,8 @@ func (s *state) checkRoute(r *record, device string) {
 
 // show puts the entry into the window and into its audiences' parts of it.
 func (s *state) show(e *Entry, r *record, data []byte) {
-	w := &shown{seq: e.Seq, data: data, body: e.Body, rec: r, home: s.audience(e.Audience)}
+	w := &shown{seq: e.Seq, data: data, body: e.Body, rec: r, home: s.audience(e.Audience),
+		stored: e.Stored.UnixMicro(), severity: min(e.Severity, Critical)}
 	if w.home != nil {
 		l := line{seq: e.Seq, entry: w}
 		w.home.window = append(w.home.window, l)

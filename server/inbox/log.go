@@ -31,6 +31,9 @@ type Proposal struct {
 	// Expect is the sequence of the subject's newest message, 0 for none. The
 	// append fails with ErrConflict when another message has come since.
 	Expect uint64
+	// Any: whatever the subject's newest message is; Expect is not looked at. It
+	// is for subjects whose messages are no state that the next one rests on.
+	Any bool
 	// ID is the event's id. Within the log's window (10 minutes unless set
 	// otherwise) a second proposal with the same ID, on whatever subject, stores
 	// nothing and yields the first one's sequence with Duplicate set; that check

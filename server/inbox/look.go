@@ -37,7 +37,7 @@ func (r *Reader) look(limit int) (b Batch, wait bool) {
 		return Batch{}, true
 	}
 	if b.at = r.pos; r.pos.Mode == Plain {
-		b.More = r.collectWindow(s, limit)
+		b.More = r.collectWindow(s, limit, &b.oldest)
 		b.at.Epoch = r.pos.Epoch
 	} else {
 		b.More = r.collectTold(s, mark, limit)
@@ -137,7 +137,7 @@ func (r *Reader) compacted() (yes bool) {
 
 // collectWindow takes the entries after a plain cursor. A batch stays within one
 // epoch, so that one name serves all of its cursors.
-func (r *Reader) collectWindow(s *state, limit int) (more bool) {
+func (r *Reader) collectWindow(s *state, limit int, oldest *Oldest) (more bool) {
 	reached := r.reached()
 	m := merge[line]{key: lineSeq}
 	r.m.each(func(a *audience) {
@@ -167,6 +167,7 @@ func (r *Reader) collectWindow(s *state, limit int) (more bool) {
 			f.subject = l.entry.rec.subject
 		} else {
 			f.body = l.entry.body
+			oldest.note(l.entry)
 		}
 		r.found = append(r.found, f)
 	}

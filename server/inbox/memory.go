@@ -47,7 +47,7 @@ func (l *MemoryLog) append(p Proposal) Receipt {
 	if seq, twice := l.ids[p.ID]; p.ID != "" && twice {
 		return Receipt{Seq: seq, Duplicate: true}
 	}
-	if l.newest[p.Subject] != p.Expect {
+	if !p.Any && l.newest[p.Subject] != p.Expect {
 		return Receipt{Err: fmt.Errorf("append to %s: %w", p.Subject, ErrConflict)}
 	}
 	now := time.Now

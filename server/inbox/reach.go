@@ -14,6 +14,20 @@ type Reach struct {
 	// Groups are all of the user's as of this batch, sorted. They are shared and
 	// must not be changed.
 	Groups []string
+	// Oldest is how long the entries of the batch have waited for its end; nothing
+	// of catch-ups and snapshots, nor while a part of the batch is still to come.
+	Oldest Oldest
+}
+
+// Oldest is, by severity, when the log took the oldest of some entries, in Unix
+// microseconds; 0 for none. Notices stand at 0.
+type Oldest [Critical + 1]int64
+
+// note counts an entry in; entries come in ascending order.
+func (o *Oldest) note(w *shown) {
+	if o[w.severity] == 0 {
+		o[w.severity] = w.stored
+	}
 }
 
 // Reach is what the first n items of the batch, and its gap, deliver.
@@ -22,7 +36,7 @@ func (b *Batch) Reach(n int) Reach {
 	whole := n == len(b.Items) && !b.cut
 	switch {
 	case b.at.Mode == Plain && whole:
-		r.To = max(r.To, b.to.Seq)
+		r.To, r.Oldest = max(r.To, b.to.Seq), b.oldest
 	case b.at.Mode == Plain && n > 0:
 		r.To = b.Items[n-1].At
 	case b.at.Mode == Plain:

@@ -63,6 +63,13 @@ func (i *Item) AppendJSON(b []byte) []byte {
 	return append(b, i.body[1:]...)
 }
 
+// Seq is the entry's place in the log.
+func (i *Item) Seq() uint64 { return i.seq }
+
+// Body is the entry's JSON object without its seq. It is shared, must not be
+// changed, and may be kept.
+func (i *Item) Body() []byte { return i.body }
+
 // Size is about how long AppendJSON's text is, in bytes.
 func (i *Item) Size() int { return len(i.body) + 16 }
 
@@ -86,11 +93,15 @@ type Batch struct {
 	cut    bool     // not all of it is in Items
 	twin   bool     // Items are those of a twin
 	groups []string // of the user; shared, never changed
+	oldest Oldest   // of what was found in the window
 }
 
 // Version is a short text that changes with the counters and with the user's
 // read mark. Most transports have no use for it.
 func (b *Batch) Version() string { return version(b.Counts, b.mark) }
+
+// Snapshot says whether the items are part of a snapshot: what is open, as it is.
+func (b *Batch) Snapshot() bool { return b.at.Mode == Snapshot }
 
 // CursorAt is the cursor after the i-th item.
 func (b *Batch) CursorAt(i int) string {

@@ -11,6 +11,7 @@ import (
 //	notice.u.<user>.<id>  notice.r.<route>.<id>  notice.all.<id>
 //	dir.d.<device>  dir.m.<group>.<user>  dir.r.<route>
 //	sys.epoch  sys.purged
+//	topic.<name>
 //
 // Each <token> is escaped, reversibly, by Escape.
 const (
@@ -22,6 +23,7 @@ const (
 	prefixDevice = "dir.d."
 	prefixMember = "dir.m."
 	prefixRoute  = "dir.r."
+	prefixTopic  = "topic."
 )
 
 // Subjects lists the patterns that a log must hold.
@@ -68,6 +70,18 @@ func MemberSubject(group, user string) string {
 
 // RouteSubject holds the groups of a route.
 func RouteSubject(route string) string { return prefixRoute + Escape(route) }
+
+// TopicSubject is that of the messages of a topic, which belong to nobody's inbox.
+func TopicSubject(name string) string { return prefixTopic + Escape(name) }
+
+// ParseTopicSubject is the reverse of TopicSubject.
+func ParseTopicSubject(subject string) (name string, ok bool) {
+	t, ok := tokens(subject, prefixTopic, 1)
+	if !ok {
+		return "", false
+	}
+	return t[0], true
+}
 
 // tokens splits what follows the prefix into n unescaped tokens.
 func tokens(subject, prefix string, n int) ([]string, bool) {

@@ -12,6 +12,7 @@ type twin struct {
 	items  []Item
 	at, to Cursor
 	cursor string
+	oldest Oldest
 	mark   uint64 // Mark.Upto, that the counts are for
 	counts Counts
 }
@@ -34,7 +35,7 @@ func (t *twin) fits(r *Reader, s *state, limit int) bool {
 // follow is look, where the twin has been.
 func (r *Reader) follow(t *twin, s *state, mark Mark) Batch {
 	r.pos, r.seen, r.given = t.to, s.head, ""
-	b := Batch{Items: t.items, Cursor: t.cursor, at: t.at, mark: mark, to: t.to, groups: r.m.groups, twin: true}
+	b := Batch{Items: t.items, Cursor: t.cursor, at: t.at, oldest: t.oldest, mark: mark, to: t.to, groups: r.m.groups, twin: true}
 	if t.mark == mark.Upto && len(mark.Read) == 0 {
 		b.Counts = t.counts
 	} else {
@@ -53,7 +54,7 @@ func (r *Reader) leave(b *Batch, limit int) {
 	}
 	r.m.twin.Store(&twin{
 		head: r.seen, from: r.before.pos, seen: r.before.seen, limit: limit,
-		items: append([]Item(nil), b.Items...), at: b.at, to: b.to, cursor: b.Cursor,
+		items: append([]Item(nil), b.Items...), at: b.at, to: b.to, cursor: b.Cursor, oldest: b.oldest,
 		mark: b.mark.Upto, counts: b.Counts,
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +37,17 @@ type ViewOptions struct {
 	// FloodCheck is how often it is looked whether floods have ended for want of
 	// alarms; 0 is 1 s.
 	FloodCheck time.Duration
+	// Topic, unless nil, hears of each entry of a topic once the head has reached
+	// it, one after the other; it must not wait. The entry's body is not to be
+	// changed. Reloaded, unless nil, hears that the log had to be loaded again:
+	// Topic may have missed entries.
+	Topic    func(Entry)
+	Reloaded func()
 	// Now is the server's clock; nil is time.Now.
 	Now func() time.Time
+	// Observe, unless nil, hears of each change that readers are told of while the
+	// view is served. One goroutine calls it, which it holds up.
+	Observe func(Observed)
 	// Logger hears of reloads; nil is silent.
 	Logger *slog.Logger
 }
@@ -182,6 +192,9 @@ func (v *View) swap(s *state) {
 	v.mu.Unlock()
 	select {
 	case <-v.ready:
+		if v.o.Reloaded != nil {
+			v.o.Reloaded()
+		}
 	default:
 		close(v.ready)
 	}
@@ -198,6 +211,21 @@ func (v *View) advance(s *state, e *Entry, data []byte) {
 	v.mu.Unlock()
 	s.wake(e)
 	v.ringMisrouted(s)
+	if v.o.Topic != nil && strings.HasPrefix(e.Subject, prefixTopic) {
+		v.o.Topic(*e)
+	}
+	if v.o.Observe != nil && isItem(e.Subject) && !e.Quiet {
+		v.o.Observe(Observed{min(e.Severity, Critical), e.AnnouncedAt() == e.Seq, e.At, e.Stored})
+	}
+}
+
+// Observed is a change that readers are told of, for those who count.
+type Observed struct {
+	Severity Severity // 0 of a notice
+	// New: it announces something, a raise, an escalation or a notice.
+	New bool
+	// At is when it happened, Stored when the log took it.
+	At, Stored time.Time
 }
 
 // publish tells those who wait for the head.

@@ -19,6 +19,9 @@ type Metrics struct {
 	published   *prometheus.CounterVec
 	requests    *prometheus.HistogramVec
 	hooks       *prometheus.CounterVec
+	changes     *prometheus.CounterVec
+	storing     *prometheus.HistogramVec
+	delivering  *prometheus.HistogramVec
 }
 
 // New returns a Metrics with the numbers of the Go runtime and of the process.
@@ -45,6 +48,7 @@ func New() *Metrics {
 	m.hooks = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tocsin_hooks_total", Help: "Attempts to tell receivers of events, by outcome.",
 	}, []string{"outcome"})
+	m.measure()
 	m.registry.MustRegister(m.hooks, m.deliveries, m.connections, m.ended, m.published, m.requests,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

@@ -86,7 +86,10 @@ type batch struct {
 func (b *batch) send(ctx context.Context, pending []int) (again, beaten []int) {
 	answers, err := b.log.appends.ask(ctx, b.log, len(pending), func(n int) *nats.Msg {
 		p := &b.proposals[pending[n]]
-		h := nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(p.Expect, 10)}}
+		h := nats.Header{}
+		if !p.Any {
+			h[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(p.Expect, 10)}
+		}
 		if p.ID != "" {
 			h[jetstream.MsgIDHeader] = []string{headerID(p.ID)}
 		}

@@ -2,29 +2,35 @@ package natslog
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"tocsin/server/inbox"
 )
 
-// How long a place is kept for a client who keeps none, and one that was parked
-// for whoever of the user's comes next.
+// How long a place is kept for a client who keeps none, and one that was left for
+// whoever of the user's comes next.
 const (
 	placeTTL  = 30 * 24 * time.Hour
 	parkedTTL = time.Hour
 )
 
+// How often a node says that it runs, and after how long a silent one is dead.
+const (
+	runEvery = 10 * time.Second
+	runTTL   = 30 * time.Second
+)
+
 // Places keeps cursors for clients that keep none themselves, on all nodes. Its
 // methods may be called by many goroutines at once; their errors are those of the
 // package inbox, wrapped.
-type Places struct{ kept, parked *Bucket }
+type Places struct {
+	kept, parked, runs *Bucket
+	run                string // names this start of the node
+}
 
 // Places opens the buckets of the places.
 func (l *Log) Places(ctx context.Context) (*Places, error) {
@@ -35,12 +41,18 @@ func (l *Log) Places(ctx context.Context) (*Places, error) {
 		return nil, err
 	}
 	parked, err := l.bucket(ctx, bucketConfig{
-		name: "parked", description: "Tocsin: where connections without a cursor ended", ttl: parkedTTL,
+		name: "parked", description: "Tocsin: where connections without a cursor are, or have ended", ttl: parkedTTL, belowReserve: true,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Places{kept, parked}, nil
+	runs, err := l.bucket(ctx, bucketConfig{
+		name: "runs", description: "Tocsin: nodes whose connections hold places", ttl: runTTL, belowReserve: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Places{kept, parked, runs, nuid.Next()}, nil
 }
 
 // Get returns the cursor that is kept for the user under the name, empty if there
@@ -78,51 +90,5 @@ func (p *Places) Set(ctx context.Context, name, user string, choose func(old str
 }
 
 var errUnchanged = errors.New("the place is the same")
-
-// Park leaves the cursor of a connection that has ended for the user's next one to
-// claim, within an hour.
-func (p *Places) Park(ctx context.Context, name, user, cursor string) error {
-	key := fmt.Sprintf("%s.%019d.%s", placeKey(name, user), time.Now().UnixNano(), rand.Text())
-	return p.parked.Create(ctx, key, []byte(cursor))
-}
-
-// Claim takes the oldest of the user's parked cursors, which nobody else gets then;
-// empty, when there is none.
-func (p *Places) Claim(ctx context.Context, name, user string) (cursor string, err error) {
-	keys, err := p.keys(ctx, placeKey(name, user)+".>")
-	if err != nil {
-		return "", err
-	}
-	for _, key := range keys {
-		value, err := p.parked.Take(ctx, key)
-		switch {
-		case errors.Is(err, inbox.ErrNotFound): // another one was faster, or the hour is over
-		case err != nil:
-			return "", err
-		default:
-			return string(value), nil
-		}
-	}
-	return "", nil
-}
-
-// keys lists those that are parked, the oldest first.
-func (p *Places) keys(ctx context.Context, filter string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	lister, err := p.parked.kv.ListKeysFiltered(ctx, filter)
-	if err != nil {
-		return nil, unavailable(p.parked.doing("list", filter), err)
-	}
-	var keys []string
-	for key := range lister.Keys() {
-		keys = append(keys, key)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, unavailable(p.parked.doing("list", filter), err)
-	}
-	slices.SortFunc(keys, strings.Compare)
-	return slices.Compact(keys), nil
-}
 
 func placeKey(name, user string) string { return inbox.Escape(name) + "." + inbox.Escape(user) }

@@ -1,8 +1,6 @@
 package natslog_test
 
 import (
-	"fmt"
-	"sync"
 	"testing"
 	"tocsin/server/natslog"
 )
@@ -25,46 +23,6 @@ func TestPlacesAreKeptPerNameAndUser(t *testing.T) {
 	}
 	if got, err := p.Get(ctx, "notices", "ann"); got != "" || err != nil {
 		t.Errorf("another name has %q, %v", got, err)
-	}
-}
-
-func TestAParkedPlaceIsClaimedOnceTheOldestFirst(t *testing.T) {
-	p := newPlaces(t)
-	ctx := t.Context()
-	const n = 20
-	for i := range n {
-		if err := p.Park(ctx, "push", "ann", fmt.Sprintf("c%02d", i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := p.Claim(ctx, "push", "an"); got != "" || err != nil {
-		t.Errorf("another user claims %q, %v", got, err)
-	}
-	if got, err := p.Claim(ctx, "push", "ann"); got != "c00" || err != nil {
-		t.Errorf("the first claim is %q, %v", got, err)
-	}
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	claimed := map[string]int{}
-	for range n + 5 {
-		wg.Go(func() {
-			got, err := p.Claim(ctx, "push", "ann")
-			if err != nil {
-				t.Error(err)
-			}
-			mu.Lock()
-			claimed[got]++
-			mu.Unlock()
-		})
-	}
-	wg.Wait()
-	for i := 1; i < n; i++ {
-		if c := fmt.Sprintf("c%02d", i); claimed[c] != 1 {
-			t.Errorf("%s was claimed %d times", c, claimed[c])
-		}
-	}
-	if claimed[""] != 6 {
-		t.Errorf("%d claims got nothing", claimed[""])
 	}
 }
 

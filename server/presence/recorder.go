@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"slices"
 	"time"
 
@@ -42,6 +43,7 @@ type Recorder struct {
 	key     time.Time // when everything was last stated again
 	keyed   bool      // what was stated before key is still to be stated
 	begun   bool      // the feed knows that recording has begun
+	round   uint64    // counts checkpoints
 	pending []byte    // that the feed did not take
 	failing bool
 }
@@ -117,11 +119,7 @@ func (c *Recorder) take() *frame {
 	if now.Sub(c.key) >= keyEvery/2 {
 		c.key, c.keyed = now, true
 	}
-	whole := true
-	for _, s := range r.sessions {
-		whole = c.note(f, s, now) && whole
-	}
-	c.keyed = c.keyed && !whole
+	c.keyed = !c.noteAll(f, now) && c.keyed
 	kept := r.ended[:0]
 	for _, s := range r.ended {
 		if !c.note(f, s, now) {
@@ -142,6 +140,33 @@ func (c *Recorder) take() *frame {
 	slices.SortFunc(f.moved, func(a, b move) int { return cmp.Compare(a.id, b.id) })
 	slices.Sort(f.ended)
 	return f
+}
+
+// notedAtOnce is how many sessions are looked at before others get the processor
+// and the lock. Thousands at once take milliseconds, each second, in which nobody is
+// delivered to where there is one core.
+const notedAtOnce = 128
+
+// noteAll notes all sessions, and says whether there was room for them; under the
+// lock, which it gives away in between. It goes down, since the last session takes
+// the place of one that ends: it may be met twice then, which the round tells, but
+// none is passed over.
+func (c *Recorder) noteAll(f *frame, now time.Time) (whole bool) {
+	whole = true
+	c.round++
+	for i, n := len(c.r.sessions)-1, 1; i >= 0; i, n = i-1, n+1 {
+		if s := c.r.sessions[i]; s.round != c.round {
+			s.round = c.round
+			whole = c.note(f, s, now) && whole
+		}
+		if n%notedAtOnce == 0 {
+			c.r.mu.Unlock()
+			runtime.Gosched()
+			c.r.mu.Lock()
+			i = min(i, len(c.r.sessions))
+		}
+	}
+	return whole
 }
 
 // note puts what has become of the session into the frame; false: there was no

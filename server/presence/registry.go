@@ -18,7 +18,7 @@ type Kind string
 // Subscribed and Unsubscribed may come again, when the token's groups change.
 const (
 	Connected    Kind = "connected"    // it is known whose it is
-	Subscribed   Kind = "subscribed"   // the delivery of his inbox has begun
+	Subscribed   Kind = "subscribed"   // the delivery of his inbox, or of a topic, has begun
 	Unsubscribed Kind = "unsubscribed" // and ended
 	Disconnected Kind = "disconnected"
 )
@@ -32,6 +32,10 @@ type Event struct {
 	Transport  string
 	Node       string
 	At         time.Time
+	// Destination names what was subscribed to, where that is not his inbox.
+	Destination string
+	// Attributes are what who keeps the session says of it besides; nil of a token.
+	Attributes map[string]string
 }
 
 // AwayAfter is how long a poller may stay away before he is taken for gone,
@@ -82,6 +86,9 @@ func New(o Options) *Registry {
 	return &Registry{o: o, connections: map[*Connection]struct{}{}, pollers: map[poller]*Connection{}}
 }
 
+// Node is what people call this node.
+func (r *Registry) Node() string { return r.o.Node }
+
 // A Connection is one client's that is known.
 type Connection struct {
 	r         *Registry
@@ -89,6 +96,8 @@ type Connection struct {
 	user      string
 	transport string
 	since     time.Time
+	// attributes are never changed.
+	attributes map[string]string
 
 	// Guarded by the registry's lock.
 	session *Session // nil while nothing is delivered
@@ -99,12 +108,34 @@ type Connection struct {
 
 // Connect notes a client's connection; Close it when it is over.
 func (r *Registry) Connect(user, transport string) *Connection {
-	c := &Connection{r: r, user: user, transport: transport, since: r.o.Now()}
+	return r.ConnectWith(user, transport, nil)
+}
+
+// ConnectWith is Connect for a session of which more is known: its attributes are
+// told with its events, and are not to be changed.
+func (r *Registry) ConnectWith(user, transport string, attributes map[string]string) *Connection {
+	c := &Connection{r: r, user: user, transport: transport, since: r.o.Now(), attributes: attributes}
 	r.mu.Lock()
 	r.add(c)
 	r.mu.Unlock()
-	c.tell(Connected)
+	c.tell(Connected, "")
 	return c
+}
+
+// Name names the connection among those of all nodes and times.
+func (c *Connection) Name() string { return c.r.name(c.id) }
+
+// User is whose it is.
+func (c *Connection) User() string { return c.user }
+
+// Attributes are those of ConnectWith.
+func (c *Connection) Attributes() map[string]string { return c.attributes }
+
+// Listen notes that the connection is told of something besides his inbox, of
+// which there is no evidence; call done, once, when that is over.
+func (c *Connection) Listen(destination string) (done func()) {
+	c.tell(Subscribed, destination)
+	return func() { c.tell(Unsubscribed, destination) }
 }
 
 // add needs the lock.
@@ -119,7 +150,7 @@ func (c *Connection) Subscribe() *Session {
 	c.r.mu.Lock()
 	s := c.r.begin(c)
 	c.r.mu.Unlock()
-	c.tell(Subscribed)
+	c.tell(Subscribed, "")
 	return s
 }
 
@@ -141,12 +172,13 @@ func (c *Connection) Close() {
 	if s != nil {
 		s.End()
 	}
-	c.tell(Disconnected)
+	c.tell(Disconnected, "")
 }
 
-func (c *Connection) tell(k Kind) {
+func (c *Connection) tell(k Kind, destination string) {
 	if o := &c.r.o; o.Observe != nil {
-		o.Observe(Event{Kind: k, Connection: c.r.name(c.id), User: c.user, Transport: c.transport, Node: o.Node, At: o.Now()})
+		o.Observe(Event{Kind: k, Connection: c.r.name(c.id), User: c.user, Transport: c.transport, Node: o.Node, At: o.Now(),
+			Destination: destination, Attributes: c.attributes})
 	}
 }
 
@@ -171,8 +203,8 @@ func (r *Registry) Poll(user, transport string, groups []string) (s *Session, do
 	s = c.session
 	r.mu.Unlock()
 	if comes {
-		c.tell(Connected)
-		c.tell(Subscribed)
+		c.tell(Connected, "")
+		c.tell(Subscribed, "")
 	}
 	return s, func() {
 		r.mu.Lock()

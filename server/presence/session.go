@@ -23,7 +23,11 @@ type Session struct {
 	stated time.Time
 	told   *base
 	toldAt uint64
+	round  uint64 // the last checkpoint that met it
 }
+
+// Since is when the delivery began.
+func (s *Session) Since() time.Time { return s.since }
 
 // Reached notes what a flush has delivered. It costs no lock, but for polls, and
 // nearly never memory.
@@ -60,5 +64,5 @@ func (s *Session) End() {
 		}
 	}
 	r.mu.Unlock()
-	s.c.tell(Unsubscribed)
+	s.c.tell(Unsubscribed, "")
 }

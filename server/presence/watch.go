@@ -131,8 +131,9 @@ type Sighting struct {
 	Node      string
 	Since     time.Time
 	Groups    []string // all of his
-	// Position is the sequence up to which the session had been delivered to.
-	Position uint64
+	// Position is the sequence up to which the session had been delivered to, and
+	// From where that began: what was told between has reached it.
+	From, Position uint64
 	// Ended: it is over.
 	Ended bool
 	// Seen is when something was recorded of it last.
@@ -152,7 +153,7 @@ func (e *Evidence) Seen(ctx context.Context, user string) ([]Sighting, error) {
 			if s.key.run == e.o.Registry.o.Run && !ended {
 				return
 			}
-			all = append(all, Sighting{s.key.String(), s.transport, s.node, s.since, s.groups, s.at, ended, s.seen})
+			all = append(all, Sighting{s.key.String(), s.transport, s.node, s.since, s.groups, s.from, s.at, ended, s.seen})
 		}
 	})
 	slices.SortFunc(all, func(a, b Sighting) int { return cmp.Or(b.Since.Compare(a.Since), cmp.Compare(a.Session, b.Session)) })
@@ -169,7 +170,7 @@ func (r *Registry) sightings(user string) (all []Sighting) {
 		}
 		one := Sighting{Session: r.name(s.id), Transport: s.c.transport, Node: r.o.Node, Since: s.since, Seen: r.o.Now()}
 		if at, b := s.position.load(); b != nil {
-			one.Position, one.Groups = at, b.groups
+			one.From, one.Position, one.Groups = b.from, at, b.groups
 		}
 		all = append(all, one)
 	}

@@ -33,7 +33,8 @@ func LoginForm(w http.ResponseWriter, r *http.Request, p *Problem) error {
 // A failPage is what its template gets.
 type failPage struct {
 	Problem
-	Back string
+	Back    string
+	Refresh *refresh
 }
 
 // Fail answers with a problem, and a way back to where the user was.
@@ -41,5 +42,9 @@ func Fail(w http.ResponseWriter, r *http.Request, p Problem) error {
 	if r.Method != http.MethodGet {
 		p.Retry = 0
 	}
-	return write(w, p.Status, "fail", failPage{Problem: p, Back: placeOf(r).url()})
+	pg := failPage{Problem: p, Back: placeOf(r).url()}
+	if p.Retry > 0 {
+		pg.Refresh = &refresh{Seconds: p.Retry, URL: pg.Back}
+	}
+	return write(w, p.Status, "fail", pg)
 }

@@ -3,7 +3,8 @@
 //
 // The page is a short poll with an HTML encoder: it lists what is open, and its
 // URL carries the cursor, so that what came since the last refresh is marked.
-// Nothing is kept between two refreshes. A page of its own tells what happened to
+// Nothing is kept between two refreshes. The refresh stands in <noscript>; where
+// there is script, script.js does it, and better. A page of its own tells what happened to
 // one alarm. Forms do what can be done to alarms, mark as read, log in and log out;
 // each answers with a redirect to where the user was. What takes typing or ticking
 // is only on pages that stand still.

@@ -13,7 +13,7 @@ import (
 	"tocsin/transports"
 )
 
-// Paths of the page, its forms and its style.
+// Paths of the page, its forms and what it loads, see Asset.
 const (
 	Path       = "/inbox"
 	PathAlarm  = "/inbox/alarm"  // see ServeAlarm
@@ -23,13 +23,17 @@ const (
 	PathLogin  = "/inbox/login"  // POST, see Login
 	PathLogout = "/inbox/logout" // POST, see Logout
 	PathStyle  = "/inbox/style.css"
+	PathScript = "/inbox/page.js"
+	PathIcon   = "/inbox/icon.svg"
 )
 
 // DefaultRows is how many alarms and notices a page lists.
 const DefaultRows = 100
 
-// CSP is the Content-Security-Policy of every answer: nothing but our own style.
-const CSP = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// CSP is the Content-Security-Policy of every answer: nothing but our own style,
+// icon and script, and no way from text to script.
+const CSP = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // A Visitor is who looks, as the request was authenticated.
 type Visitor struct {

@@ -3,9 +3,12 @@ package page_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/html"
 
 	"tocsin/server/alarm"
 	"tocsin/server/inbox"
@@ -204,9 +207,9 @@ func TestHeaders(t *testing.T) {
 	w := newWorld(t, 0)
 	w.browse()
 	before := w.do("GET", page.Path, nil)
-	for name, a := range map[string]*answer{"login": before, "inbox": w.enter(), "style": w.do("GET", page.PathStyle, nil)} {
+	for name, a := range map[string]*answer{"login": before, "inbox": w.enter(), "asset": w.do("GET", page.PathScript, nil)} {
 		for key, want := range map[string]string{
-			"Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+			"Content-Security-Policy": page.CSP,
 			"X-Content-Type-Options":  "nosniff",
 			"Referrer-Policy":         "same-origin", // or browsers send forms with Origin: null
 		} {
@@ -214,14 +217,17 @@ func TestHeaders(t *testing.T) {
 				t.Errorf("%s: %s: %q, want %q", name, key, got, want)
 			}
 		}
-		if got := a.Header.Get("Cache-Control"); name != "style" && got != "no-store" {
+		if got := a.Header.Get("Cache-Control"); name != "asset" && got != "no-store" {
 			t.Errorf("%s: Cache-Control: %q", name, got)
 		}
 	}
 	a := w.get(page.Path)
-	style := attribute(all(a.root, "link", "")[0], "href")
-	if b := w.do("GET", style, nil); b.StatusCode != 200 || !strings.Contains(b.Header.Get("Cache-Control"), "immutable") || !strings.HasPrefix(b.Header.Get("Content-Type"), "text/css") {
-		t.Errorf("%s: %s %v", style, b.Status, b.Header)
+	for at, typ := range map[string]string{
+		attribute(all(a.root, "link", "")[0], "href"): "text/css", attribute(all(a.root, "script", "")[0], "src"): "text/javascript",
+	} {
+		if b := w.do("GET", at, nil); b.StatusCode != 200 || !strings.Contains(b.Header.Get("Cache-Control"), "immutable") || !strings.HasPrefix(b.Header.Get("Content-Type"), typ) {
+			t.Errorf("%s: %s %v", at, b.Status, b.Header)
+		}
 	}
 	for _, n := range all(a.root, "", "") {
 		for _, at := range n.Attr {
@@ -232,6 +238,62 @@ func TestHeaders(t *testing.T) {
 				t.Errorf("<%s %s=%q> is not allowed by our own policy", n.Data, at.Key, at.Val)
 			}
 		}
+	}
+}
+
+// Who has script gets its refresh from script.js, and no other.
+func TestTheRefreshIsForThoseWithoutScript(t *testing.T) {
+	w := newWorld(t, 0)
+	w.raise("d1", "major")
+	a := w.enter()
+	for _, n := range all(a.root, "meta", "") {
+		if attribute(n, "http-equiv") != "" && n.Parent.Data != "noscript" {
+			t.Errorf("<%s %v> in <%s>", n.Data, n.Attr, n.Parent.Data)
+		}
+	}
+	var again *html.Node
+	for _, n := range all(a.root, "a", "") {
+		if attribute(n, "id") == "refresh" {
+			again = n
+		}
+	}
+	next, seconds := a.refresh()
+	if again == nil || attribute(again, "href") != next || attribute(again, "data-seconds") != strconv.Itoa(seconds) || attribute(again, "data-hidden") != "30" {
+		t.Errorf("the link that script goes by: %+v, want %s after %d s", again, next, seconds)
+	}
+	if b := w.do("GET", attribute(again, "data-alive")+"&at=1", nil); b.StatusCode != 200 || strings.Contains(b.Header.Get("Cache-Control"), "immutable") {
+		t.Errorf("whether the server is there: %s %v", b.Status, b.Header)
+	}
+	if got := w.get(a.link("Pause")); all(got.root, "noscript", "") != nil {
+		t.Error("a paused page refreshes itself")
+	}
+}
+
+func TestTheIconShowsTheWorst(t *testing.T) {
+	w := newWorld(t, 0)
+	icon := func(a *answer) string {
+		for _, n := range all(a.root, "link", "") {
+			if attribute(n, "rel") == "icon" {
+				return attribute(n, "href")
+			}
+		}
+		return ""
+	}
+	if got := icon(w.enter()); got != page.PathIcon {
+		t.Errorf("of nothing: %s", got)
+	}
+	seen := map[string]bool{}
+	for _, severity := range []string{"warning", "minor", "major", "critical"} {
+		w.raise("d-"+severity, severity)
+		at := icon(w.get(page.Path))
+		b := w.do("GET", at, nil)
+		if at != page.PathIcon+"?worst="+severity || b.StatusCode != 200 || b.Header.Get("Content-Type") != "image/svg+xml" {
+			t.Errorf("of %s: %s: %s %v", severity, at, b.Status, b.Header)
+		}
+		seen[b.Header.Get("Content-Length")] = true
+	}
+	if b := w.do("GET", page.PathIcon+"?worst=<script>", nil); strings.Contains(text(b.root), "script") || len(seen) < 3 {
+		t.Errorf("icons: %v, %s", seen, text(b.root))
 	}
 }
 

@@ -17,8 +17,10 @@ import (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{"style": func() string { return styleURL }}).
-	ParseFS(templateFiles, "templates/*.html"))
+var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"style":  func() string { return assetURL(PathStyle) },
+	"script": func() string { return assetURL(PathScript) },
+}).ParseFS(templateFiles, "templates/*.html"))
 
 // shownAttrs is how many attributes stand in the open; the others fold away.
 const shownAttrs = 6
@@ -32,10 +34,11 @@ type inboxPage struct {
 	Title    string
 	User     string
 	Now      stamp
-	Refresh  int    // seconds; 0 while paused
-	Next     string // the URL of the next refresh, which is that of resuming too
-	Pause    string // the URL that shows the same and stands still
-	Select   string // the URL that has boxes to tick; empty for none
+	Icon     string   // of the worst that is open
+	Refresh  *refresh // nil while paused
+	Next     string   // the URL of the next refresh, which is that of resuming too
+	Pause    string   // the URL that shows the same and stands still
+	Select   string   // the URL that has boxes to tick; empty for none
 	MayRead  bool
 	MayLeave bool
 	*frame
@@ -50,6 +53,15 @@ type inboxPage struct {
 	Flood  *floodBar
 	Listed int // alarms and notices, folded or not
 	Rows   []shownRow
+}
+
+// A refresh is when a page is looked at again by itself, and where.
+type refresh struct {
+	Seconds int
+	URL     string
+	// Hidden is the pause while nobody sees the page, which stays where it is then; 0:
+	// it goes on.
+	Hidden int
 }
 
 // A frame is what rows and forms need of the page that they stand on.
@@ -127,7 +139,10 @@ func (o *Options) show(v Visitor, p place, l *listing) *inboxPage {
 		frame: o.frame(v, p, l.cursor),
 	}
 	if !p.paused && !p.selecting {
-		pg.Refresh = o.pauseBefore(l)
+		pg.Refresh = &refresh{Seconds: o.pauseBefore(l), URL: pg.Next}
+		if !l.more {
+			pg.Refresh.Hidden = max(1, int(o.Idle/time.Second))
+		}
 	}
 	if l.lost {
 		pg.Notes = append(pg.Notes, "The address of this page named no place in your inbox. The list starts over with everything that is open.")
@@ -139,6 +154,7 @@ func (o *Options) show(v Visitor, p place, l *listing) *inboxPage {
 		pg.Counts = append(pg.Counts, counter{severityOf(s.String()), l.counts.Active[s]})
 		pg.Open += l.counts.Active[s]
 	}
+	pg.Icon = iconFor(l.counts)
 	canAck := 0
 	for _, r := range l.newest(o.Rows) {
 		row := o.showRow(r, now, pg.frame)

@@ -177,7 +177,9 @@ func (w *world) handler() http.Handler {
 			w.check(page.Fail(rw, r, page.Problem{Status: statusOf(err), Title: "That did not work", Detail: err.Error()}))
 		}
 	})
-	mux.HandleFunc("GET "+page.PathStyle, page.Style)
+	for _, path := range []string{page.PathStyle, page.PathScript, page.PathIcon} {
+		mux.HandleFunc("GET "+path, page.Asset)
+	}
 	return mux
 }
 
@@ -291,7 +293,7 @@ func (w *world) do(method, path string, form url.Values, header ...string) *answ
 		w.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	root, err := html.Parse(resp.Body)
+	root, err := html.ParseWithOptions(resp.Body, html.ParseOptionEnableScripting(false))
 	if err != nil {
 		w.t.Fatal(err)
 	}

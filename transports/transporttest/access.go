@@ -88,9 +88,11 @@ func tokenIsRevoked(t *testing.T, env Env) {
 	gauge := "tocsin_connections{transport=\"" + env.Via.Gauge + "\"}"
 	go func() { ended <- f.end() }() // ends with the session
 	if env.Via.Held {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
 		for w.Gauge(gauge) == 0 { // until it is held
-			if err := pause(t.Context(), 5*time.Millisecond); err != nil {
-				t.Fatal(err)
+			if err := pause(ctx, 5*time.Millisecond); err != nil {
+				t.Fatalf("%s stays 0: %v", gauge, err)
 			}
 		}
 	}

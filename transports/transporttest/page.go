@@ -59,7 +59,7 @@ func (r *pageReader) once(ctx context.Context) (Batch, error) {
 	if err != nil {
 		return Batch{}, err
 	}
-	root, err := html.Parse(bytes.NewReader(text))
+	root, err := html.ParseWithOptions(bytes.NewReader(text), html.ParseOptionEnableScripting(false))
 	if err != nil {
 		return Batch{}, err
 	}

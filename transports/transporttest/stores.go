@@ -5,6 +5,7 @@ import (
 	"maps"
 	"sync"
 
+	"tocsin/server/httpd"
 	"tocsin/server/inbox"
 )
 
@@ -65,4 +66,27 @@ func (noMarks) Watch(ctx context.Context, present func(), _ func(string, inbox.M
 	present()
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// places are cursors in memory, for clients that keep none.
+type places struct {
+	httpd.Places // the rest of it
+
+	mu sync.Mutex
+	of map[string]string
+}
+
+func newPlaces() *places { return &places{of: map[string]string{}} }
+
+func (p *places) Get(_ context.Context, name, user string) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.of[name+"/"+user], nil
+}
+
+func (p *places) Set(_ context.Context, name, user string, choose func(string) string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of[name+"/"+user] = choose(p.of[name+"/"+user])
+	return nil
 }

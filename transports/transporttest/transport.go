@@ -153,7 +153,7 @@ var Transports = []Transport{
 		Without:    map[string]string{"GarbageFrames": speaks, "TokenIsRenewedInPlace": speaks},
 	},
 	{
-		Name: "longpoll", Path: "/v1/inbox", Held: true, Gauge: "poll", Connect: connectPoll(holdSeconds),
+		Name: "longpoll", Path: "/v1/inbox", Held: true, Gauge: "longpoll", Connect: connectPoll(holdSeconds),
 		Expired: End{Code: 401}, Revoked: End{Code: 401}, Drained: End{},
 		Again: End{Code: 401}, Lost: End{Code: 400},
 		BadQueries: []string{"snapshot=all", "limit=0", "limit=1e9", "wait=long", "wait=-1", "cursor=%00", "cursor=" + manyAs},
@@ -175,6 +175,13 @@ var Transports = []Transport{
 		Without: map[string]string{"GarbageFrames": speaks, "TokenIsRenewedInPlace": requests,
 			"Stalled": answers, "Rotation": answers,
 			"GarbageInTheQuery": "a person cannot repair a URL: what is no place or pause is passed over"},
+	},
+	{
+		Name: "stomp", Path: "/stomp", Held: true, Gauge: "stomp", Connect: connectStomp,
+		Expired: End{4401, "the token has expired"}, Revoked: End{4401, "the token was taken back"}, Drained: End{1001, "drain"},
+		Again: End{4401, "The token has expired or was taken back"}, LostGap: "epoch",
+		Without: map[string]string{"GarbageInTheQuery": "where to begin is said by a frame", "GarbageFrames": "they are ERRORs, and the end: see FuzzConversation",
+			"TokenIsRenewedInPlace": "a session has the token of its CONNECT", "Rotation": "a session lasts, as topics are live only"},
 	},
 }
 

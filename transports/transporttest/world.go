@@ -21,6 +21,7 @@ import (
 	"tocsin/server/inbox"
 	"tocsin/server/inbox/inboxtest"
 	"tocsin/server/metrics"
+	"tocsin/server/topics"
 	"tocsin/transports"
 )
 
@@ -38,6 +39,8 @@ type Settings struct {
 	Limits transports.Limits
 	Nodes  int           // addresses there are; 0 is one
 	Fold   time.Duration // of repeated alarms; 0 folds none
+	// Sessions know sessions that are no JWT.
+	Sessions []auth.Resolver
 }
 
 // A World is a log in memory with nodes on it, behind real sockets, and what
@@ -46,8 +49,10 @@ type World struct {
 	T           testing.TB
 	log         *inbox.MemoryLog
 	revocations *bucket
+	places      *places
 	limits      transports.Limits
 	fold        time.Duration
+	sessions    []auth.Resolver
 	front       string // empty: clients connect to a node that runs
 	addresses   []string
 
@@ -69,7 +74,7 @@ type node struct {
 // NewWorld starts the first node, and the front unless it is nil.
 func NewWorld(t testing.TB, front Front, s Settings) *World {
 	t.Helper()
-	w := &World{T: t, log: &inbox.MemoryLog{}, revocations: newBucket(), limits: s.Limits, fold: s.Fold}
+	w := &World{T: t, log: &inbox.MemoryLog{}, revocations: newBucket(), places: newPlaces(), limits: s.Limits, fold: s.Fold, sessions: s.Sessions}
 	// Small flushes, so that what comes at once is cut into several.
 	w.limits.FlushEntries = limit
 	for range max(s.Nodes, 1) {
@@ -124,7 +129,9 @@ func (w *World) Start(number int) {
 	unassigned := []string{"unassigned"}
 	n := &node{}
 	var stopView func()
-	n.view, stopView = inboxtest.StartView(w.T, w.log, inbox.ViewOptions{Unassigned: unassigned})
+	broadcast := topics.New(topics.Options{Log: w.log, Epoch: epoch})
+	go broadcast.Run(ctx) // ends with ctx
+	n.view, stopView = inboxtest.StartView(w.T, w.log, inbox.ViewOptions{Unassigned: unassigned, Topic: broadcast.Heard, Reloaded: broadcast.Missed})
 	verifier, err := auth.New(ctx, auth.Options{HS256: secret, Leeway: -1})
 	if err != nil {
 		w.T.Fatal(err)
@@ -133,8 +140,9 @@ func (w *World) Start(number int) {
 	n.dir = directory.New(directory.Options{Log: w.log, View: n.view, Epoch: epoch})
 	n.alarms = alarm.New(alarm.Options{Log: w.log, View: n.view, Router: n.dir, Epoch: epoch, Unassigned: unassigned, Fold: w.fold})
 	n.server, err = httpd.New(httpd.Options{
-		View: n.view, Marks: noMarks{}, Auth: &auth.Gate{Verifier: verifier, Revocations: revocations},
+		View: n.view, Marks: noMarks{}, Auth: &auth.Gate{Verifier: verifier, Revocations: revocations, Sessions: w.sessions},
 		Alarms: n.alarms, Directory: n.dir, Metrics: metrics.New(), Limits: w.limits, DrainSpread: -1, Connections: 100,
+		Compat: &httpd.Compat{Places: w.places, Stomp: &httpd.Stomp{Topics: broadcast}},
 	})
 	if err != nil {
 		w.T.Fatal(err)

@@ -1,7 +1,7 @@
 // The real gateway, started for a test on a free port with a data directory of its own.
 import { spawn, execFile, type ChildProcess } from "node:child_process";
 import { createHmac, randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,20 +10,25 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "..", "..");
 
-let built: Promise<string> | undefined;
+/** Directories that go with this process. */
+const leftovers: string[] = [];
+process.once("exit", () => leftovers.forEach((dir) => rmSync(dir, { recursive: true, force: true })));
 
-/** binary builds the program once a process, or takes TOCSIN_BINARY. */
-function binary(): Promise<string> {
+const built = new Map<string, Promise<string>>();
+
+/** binary builds the program once a process, or takes TOCSIN_BINARY for one without tags. */
+function binary(tags: string): Promise<string> {
   const given = process.env["TOCSIN_BINARY"];
-  if (given) return Promise.resolve(given);
-  built ??= (async () => {
+  if (given && !tags) return Promise.resolve(given);
+  const program = built.get(tags) ?? (async () => {
     const dir = mkdtempSync(join(tmpdir(), "tocsin-web-"));
-    process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+    leftovers.push(dir);
     const file = join(dir, "tocsin");
-    await run("go", ["build", "-o", file, "./server/cmd/tocsin"], { cwd: root });
+    await run("go", ["build", "-tags", tags, "-o", file, "./server/cmd/tocsin"], { cwd: root });
     return file;
   })();
-  return built;
+  built.set(tags, program);
+  return program;
 }
 
 /** freePort is a port of the loopback that was free a moment ago. */
@@ -62,9 +67,15 @@ export interface Gateway {
 }
 
 /** Starts a gateway with further arguments of `tocsin serve`. It must be stopped. */
-export async function startGateway(...args: string[]): Promise<Gateway> {
-  const file = await binary();
+export function startGateway(...args: string[]): Promise<Gateway> {
+  return startBuild("", args);
+}
+
+/** The same of a build with tags. */
+export async function startBuild(tags: string, args: readonly string[]): Promise<Gateway> {
+  const file = await binary(tags);
   const dir = mkdtempSync(join(tmpdir(), "tocsin-data-"));
+  leftovers.push(dir);
   const key = join(dir, "jwt.key");
   const secret = randomBytes(32).toString("hex");
   writeFileSync(key, secret, { mode: 0o600 });
@@ -122,10 +133,7 @@ export async function startGateway(...args: string[]): Promise<Gateway> {
   await start();
   return {
     url, port, start, token, api,
-    stop: async () => {
-      await end("SIGTERM");
-      if (existsSync(dir)) process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
-    },
+    stop: () => end("SIGTERM"),
     kill: () => end("SIGKILL"),
     log: () => logged,
   };

@@ -211,7 +211,7 @@ func parseYAML(path string, data []byte) (*yaml.Node, error) {
 func scalarText(s setting, node *yaml.Node) (string, error) {
 	takesList := false
 	switch s.value.(type) {
-	case listValue, spansValue:
+	case listValue, spansValue, pairsValue:
 		takesList = true
 	}
 	switch {

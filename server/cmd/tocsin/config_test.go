@@ -97,8 +97,10 @@ func TestEverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 	other := map[string]string{ // a text that is not the default
 		"host:port": "127.0.0.1:9", "origins": "https://a.example", "": "false", "file": "f", "name": "n", "dir": "d",
 		"groups": "g", "type=duration": "door=2h,overspeed=10m", "duration": "31s", "size": "1025KiB", "n": "3", "algorithms": "RS256",
+		"name=topic": "a=b,v1/c=chat/d", "users|publish": "publish",
 		"interval|always": "always", "clamp|trust": "trust", "debug|info|warn|error": "warn", "text|json": "json",
 		"protocols": "stomp", "networks": "10.0.0.0/8", "path": "/a/b", "urls": "https://a.example/hook", "events": "alarm.acked",
+		"key": "s-{token}", "field": "user.id",
 	}
 	d := defaults()
 	for _, s := range d.table() {
@@ -106,8 +108,16 @@ func TestEverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 		switch s.name {
 		case "nats-url":
 			text = "nats://127.0.0.1:4222"
+		case "session-callback-url":
+			text = "http://127.0.0.1:9/whose"
+		case "session-redis-url":
+			text = "redis://127.0.0.1:6379/1"
 		case "jwt-jwks-url":
 			text = "https://id.example/keys"
+		case "sockjs-client-url":
+			text = "https://noc.example/sockjs.min.js"
+		case "sockjs-cookie":
+			text = "true"
 		}
 		if s.secret {
 			continue
@@ -202,6 +212,7 @@ func TestAWrongSettingIsRefusedWithItsPlaceItsValueAndWhatIsWanted(t *testing.T)
 		{"two secrets", "", []string{"TOCSIN_JWT_HS256=abc"}, []string{"--jwt-hs256-file", "f"}, []string{"not both"}},
 		{"no store", "", nil, []string{"--data", ""}, []string{"data: want a directory"}},
 		{"mqtt elsewhere", "", nil, []string{"--nats-url", "nats://a", "--mqtt", ":1883"}, []string{"mqtt: want none with nats-url"}},
+		{"no place in the key", "", nil, []string{"--session-redis-key", "session"}, []string{"session-redis-key: want {token} in it"}},
 		{"no replicas", "", nil, []string{"--replicas", "3"}, []string{"replicas: want 1 without nats-url"}},
 		{"same address", "", nil, []string{"--ops", "127.0.0.1:8080"}, []string{"ops: want another address"}},
 		{"no file", "", []string{"TOCSIN_CONFIG=/nowhere/t.yml"}, nil, []string{"read the configuration: open /nowhere/t.yml"}},

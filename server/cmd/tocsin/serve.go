@@ -23,6 +23,8 @@ import (
 	"tocsin/server/metrics"
 	"tocsin/server/natslog"
 	"tocsin/server/presence"
+	"tocsin/server/redissession"
+	"tocsin/server/topics"
 	"tocsin/transports"
 )
 
@@ -73,10 +75,12 @@ type node struct {
 	ops       net.Listener // nil if switched off
 	store     *natslog.Log
 	epoch     string
+	topics    *topics.Topics
 	view      *inbox.View
 	marks     inbox.Marks
 	gate      *auth.Gate
-	hooks     *hooks.Hooks // nil if nobody is told
+	redis     *redissession.Sessions // nil if nobody's sessions are there
+	hooks     *hooks.Hooks           // nil if nobody is told
 	presence  *presence.Registry
 	evidence  *presence.Evidence // nil if none is kept
 	letters   ingest.DeadLetters
@@ -110,6 +114,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 		n.listen,      // where
 		n.openLog,     // what happened
 		n.beginEpoch,  // and what happens from now on
+		n.makeTopics,  // who hears of topics
 		n.followLog,   // the view: everything in memory
 		n.followMarks, // what has been read
 		n.guard,       // tickets, and tokens that were taken back
@@ -168,6 +173,7 @@ func (n *node) beginEpoch(ctx context.Context) (err error) {
 func (n *node) followLog(ctx context.Context) error {
 	n.view = inbox.NewView(n.store, inbox.ViewOptions{
 		Window: int(n.conf.Window), Unassigned: n.conf.UnassignedGroups, Logger: n.logger,
+		Observe: httpd.Observe(n.metrics), Topic: n.topics.Heard, Reloaded: n.topics.Missed,
 	})
 	// Ends with running.
 	n.background.Go(func() { _ = n.view.Run(n.running) })
@@ -204,7 +210,8 @@ func (n *node) guard(ctx context.Context) error {
 		Verifier: n.verifier, Tickets: auth.NewTickets(tickets, auth.TicketOptions{Logger: n.logger}),
 		Revocations: revocations, AllowQuery: n.conf.TokenInURL,
 	}
-	return nil
+	n.gate.Sessions, err = n.keepers()
+	return err
 }
 
 // followRevocations must have loaded them before the doors open, else revoked
@@ -314,6 +321,9 @@ func (n *node) close() error {
 		if l != nil {
 			_ = l.Close() // a second time after Shutdown
 		}
+	}
+	if n.redis != nil {
+		_ = n.redis.Close() // nothing is written there
 	}
 	if n.store == nil {
 		return nil

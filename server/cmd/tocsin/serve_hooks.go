@@ -132,7 +132,7 @@ func (n *node) attend(ctx context.Context) error {
 func (n *node) observe(e presence.Event) {
 	if n.hooks != nil {
 		n.hooks.Offer(hooks.Event("connection."+string(e.Kind)),
-			hooks.Connection{ID: e.Connection, User: e.User, Transport: e.Transport, Node: e.Node}, e.At)
+			hooks.Connection{ID: e.Connection, User: e.User, Transport: e.Transport, Node: e.Node, Destination: e.Destination, Attributes: e.Attributes}, e.At)
 	}
 }
 

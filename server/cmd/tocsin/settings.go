@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"tocsin/server/hooks"
+	"tocsin/server/redissession"
+	"tocsin/transports/carrier/sockjs"
 )
 
 // A settings is everything that `tocsin serve` can be told. Its fields are bound
@@ -37,12 +39,21 @@ type settings struct {
 	Algorithms            []string
 	Audience, Issuer      string
 	Leeway                time.Duration
+	CallbackURL           string
+	CallbackTimeout       time.Duration
+	RedisURL, RedisKey    string
+	RedisField            string
 	Compat, PublishFrom   []string
 	AlarmPushPath         string
 	OplinkPath            string
 	AppPushPath           string
+	AppPushIdle           time.Duration
 	NoticesPath           string
 	StompPath, SockJSPath string
+	SockJSClient          string
+	SockJSCookie          bool
+	StompApps             map[string]string
+	StompSend             string
 	Ping, StreamLifetime  time.Duration
 	ClientRetry           time.Duration
 	Connections           int
@@ -67,6 +78,7 @@ const (
 	syncAlways, syncInterval = "always", "interval"
 	timeClamp, timeTrust     = "clamp", "trust"
 	formatText, formatJSON   = "text", "json"
+	sendUsers, sendPublish   = "users", "publish"
 )
 
 // defaults are the settings when nothing is said.
@@ -80,9 +92,11 @@ func defaults() settings {
 		DeviceTime: timeClamp, Fold: time.Minute, AutoClear: map[string]time.Duration{}, UnassignedGroups: []string{"unassigned"},
 		HookURLs: []string{}, HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)}, HookTimeout: hooks.DefaultTimeout,
 		Algorithms: []string{}, Leeway: 5 * time.Second,
+		CallbackTimeout: 2 * time.Second, RedisKey: "session:" + redissession.InKey, RedisField: "uid",
 		Compat: slices.Clone(compatNames), PublishFrom: []string{},
-		AlarmPushPath: "/ws/alarm", OplinkPath: "/message-center", AppPushPath: "/push", NoticesPath: "/notice",
-		StompPath: "/stomp", SockJSPath: "/endpoint-websocket",
+		AlarmPushPath: "/ws/alarm", OplinkPath: "/message-center", AppPushPath: "/push", AppPushIdle: 605 * time.Second, NoticesPath: "/notice",
+		StompPath: "/stomp", SockJSPath: "/endpoint-websocket", SockJSClient: sockjs.ClientURL,
+		StompApps: map[string]string{"v1/chat": "chat/v1"}, StompSend: sendUsers,
 		Ping: 20 * time.Second, StreamLifetime: 10 * time.Minute, ClientRetry: 2 * time.Second,
 		Connections: 20, AuthTimeout: 10 * time.Second, DeadAfter: 45 * time.Second,
 		PollBusy: 5 * time.Second, PollIdle: 30 * time.Second, WriteTimeout: 5 * time.Second,
@@ -106,6 +120,7 @@ func (s *settings) check() error {
 		"jwt-hs256-file: want a key to verify tokens with: make one with 'tocsin secret FILE', "+
 			"or set jwt-pem-file, jwt-jwks-file, jwt-jwks-url or "+setting{name: "jwt-hs256"}.env())
 	wrong(s.Secret != "" && s.SecretFile != "", "jwt-hs256-file: want this or "+setting{name: "jwt-hs256"}.env()+", not both")
+	wrong(strings.Count(s.RedisKey, redissession.InKey) != 1, "session-redis-key: want "+redissession.InKey+" in it, once")
 	wrong(s.NATSURL == "" && s.Replicas > 1, "replicas: want 1 without nats-url, the embedded log is one server")
 	wrong(len(s.HookURLs) > 0 && s.HookSecretFile == "", "hook-secret-file: want a secret to sign with: make one with 'tocsin secret FILE'")
 	wrong(len(s.HookURLs) > 0 && s.Evidence == 0 && slices.Contains(s.HookEvents, string(hooks.Undelivered)),

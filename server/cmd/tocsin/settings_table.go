@@ -147,12 +147,22 @@ func (s *settings) compatible() []setting {
 	return []setting{
 		{name: "compat", value: listValue{p: &s.Compat, kind: "protocols", fits: isCompat, want: strings.Join(compatNames, ", ")}, help: "older protocols that are served besides; empty for none"},
 		{name: "compat-publish-from", value: listValue{p: &s.PublishFrom, kind: "networks", fits: isNetwork, want: "networks, such as 10.1.0.0/16 or 127.0.0.1/32"}, help: "networks that may publish by those protocols' doors without a token"},
+		{name: "session-callback-url", value: urlValue{&s.CallbackURL, []string{"http", "https"}, false}, help: "who knows sessions that are no JWT; empty for nobody"},
+		{name: "session-callback-timeout", value: span(&s.CallbackTimeout, 100*time.Millisecond, time.Minute), help: "how long that, or Redis, may take"},
+		{name: "session-redis-url", value: urlValue{&s.RedisURL, []string{"redis", "rediss"}, false}, help: "Redis that keeps such sessions; empty for none"},
+		{name: "session-redis-key", value: textOf(&s.RedisKey, "key"), help: "the key of a session there"},
+		{name: "session-redis-field", value: textOf(&s.RedisField, "field"), help: "where in its value the user stands; empty for the value itself"},
 		{name: "alarm-push-path", value: path(&s.AlarmPushPath), help: "where alarm-push is served"},
 		{name: "oplink-path", value: path(&s.OplinkPath), help: "where oplink is served"},
 		{name: "app-push-path", value: path(&s.AppPushPath), help: "below which app-push is served"},
 		{name: "notices-path", value: path(&s.NoticesPath), help: "below which notices are served"},
 		{name: "stomp-path", value: path(&s.StompPath), help: "where STOMP is served over WebSocket"},
 		{name: "sockjs-path", value: path(&s.SockJSPath), help: "below which STOMP is served over SockJS"},
+		{name: "sockjs-client-url", value: urlValue{&s.SockJSClient, []string{"http", "https"}, false}, help: "where SockJS's iframe gets the client's script"},
+		{name: "sockjs-cookie", value: boolValue{&s.SockJSCookie}, help: "set the cookie JSESSIONID, by which a load balancer may find a session's node"},
+		{name: "stomp-app", value: pairsValue{&s.StompApps}, help: "the topic of what STOMP clients send to each /app/<name>"},
+		{name: "stomp-send", value: choice(&s.StompSend, sendUsers, sendPublish), help: "who may send by STOMP: every user, or tokens with the scope publish"},
+		{name: "app-push-idle", value: span(&s.AppPushIdle, time.Second, day), help: "how long a client of app-push may send nothing"},
 	}
 }
 

@@ -28,6 +28,7 @@ type scenario struct {
 
 var scenarios = []scenario{
 	{"an append expects the newest of its subject", appendExpects},
+	{"an append may expect nothing", appendAny},
 	{"an id is stored once, on whatever subject", appendOnce},
 	{"of writers who expect the same one wins", appendRace},
 	{"a batch is answered in order and survives a loser", appendBatch},
@@ -94,6 +95,21 @@ func appendExpects(t *testing.T, log inbox.Log) {
 	}
 	if _, err := log.At(t.Context(), second.Seq+100); !errors.Is(err, inbox.ErrNotFound) {
 		t.Errorf("a message beyond the end: %v", err)
+	}
+}
+
+func appendAny(t *testing.T, log inbox.Log) {
+	var last uint64
+	for i := range 3 {
+		r := log.Append(t.Context(), inbox.Proposal{Subject: "topic.news", Any: true, ID: fmt.Sprint("any/", i), Data: []byte{byte(i)}})[0]
+		if r.Err != nil || r.Duplicate || r.Seq <= last {
+			t.Fatalf("append %d: %+v after %d", i, r, last)
+		}
+		last = r.Seq
+	}
+	again := log.Append(t.Context(), inbox.Proposal{Subject: "topic.news", Any: true, ID: "any/1", Data: []byte("other")})[0]
+	if again.Err != nil || !again.Duplicate || again.Seq != last-1 {
+		t.Errorf("the second one again: %+v, want a duplicate of %d", again, last-1)
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
+	"github.com/gorilla/websocket"
 	"github.com/olahol/melody"
 
 	"tocsin/transports"
@@ -37,6 +39,8 @@ type Options struct {
 	Subprotocols []string
 	// Binary makes all messages binary ones, both ways; else they are text.
 	Binary bool
+	// Either takes both kinds from clients, whatever Binary says of what they get.
+	Either bool
 	// MaxFrame bounds a message from the client, in bytes, however many fragments
 	// it has; 0 is 64 KiB.
 	MaxFrame int
@@ -68,8 +72,8 @@ func (o Options) withDefaults() Options {
 // A Conversation is what is said over one connection. Its methods are called one
 // after the other.
 type Conversation interface {
-	// Receive takes the next message, which is the conversation's to keep; text is
-	// valid UTF-8. The client's next one is read after it returns, so it must not
+	// Receive takes the next message, which is the conversation's to keep; text, if
+	// it came as such, is valid UTF-8. The client's next one is read after it returns, so it must not
 	// take long: a quarter of Options.Dead at most.
 	Receive(message []byte)
 	// Gone is called once, after the last Receive: the connection is over,
@@ -114,13 +118,19 @@ func New(o Options) (*Carrier, error) {
 		MaxMessageSize: int64(c.o.MaxFrame), MessageBufferSize: messageBuffer,
 	}
 	c.m.HandleConnect(connected)
-	if c.o.Binary {
+	switch {
+	case c.o.Either:
+		c.m.HandleMessage(received)
+		c.m.HandleMessageBinary(receivedBinary)
+	case c.o.Binary:
 		c.m.HandleMessage(func(s *melody.Session, _ []byte) { connOf(s).Close(CodeWrongKind, "binary frames only") })
-		c.m.HandleMessageBinary(received)
-	} else {
+		c.m.HandleMessageBinary(receivedBinary)
+	default:
 		c.m.HandleMessage(received)
 		c.m.HandleMessageBinary(func(s *melody.Session, _ []byte) { connOf(s).Close(CodeWrongKind, "text frames only") })
 	}
+	c.m.HandlePong(ponged)
+	c.m.HandleClose(answerClose)
 	c.m.HandleError(failed)
 	return c, nil
 }
@@ -134,7 +144,7 @@ func (c *Carrier) Serve(w http.ResponseWriter, r *http.Request, begin func(*Conn
 	if c.closed.Load() {
 		return &HandshakeError{Status: http.StatusServiceUnavailable, Reason: "the node is going down"}
 	}
-	conn := &Conn{o: &c.o, begin: begin, opened: make(chan error, 1)}
+	conn := &Conn{o: &c.o, binary: c.o.Binary, begin: begin, opened: make(chan error, 1)}
 	opened, u := conn.opened, &upgrade{w, conn}
 	// Reads until the client is gone, Close was called or the client was silent
 	// for too long, and ends after the conversation's Gone. An idle connection
@@ -165,12 +175,32 @@ func connected(s *melody.Session) {
 	connOf(s).open(s)
 }
 
-func received(s *melody.Session, message []byte) { connOf(s).receive(message) }
+func received(s *melody.Session, message []byte) {
+	conn := connOf(s)
+	if !utf8.Valid(message) {
+		conn.Close(CodeNotUTF8, "text frames are UTF-8")
+		return
+	}
+	conn.receive(message)
+}
+
+func receivedBinary(s *melody.Session, message []byte) { connOf(s).receive(message) }
+
+// answerClose answers a client's close with the code that it has.
+func answerClose(s *melody.Session, code int, _ string) error {
+	socket := connOf(s).socket
+	socket.answers.Store(true)
+	// An error means that the client is gone; it ends either way.
+	_ = s.WebsocketConnection().WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""),
+		time.Now().Add(socket.owner.o.WriteTimeout))
+	return nil
+}
 
 // failed hears of every error of a session; reading and writing end by
 // themselves then. What melody could not queue is lost, and the connection with
 // it. A client that is silent gets no time to close its side.
 func failed(s *melody.Session, err error) {
+	left(s, err)
 	var timeout net.Error
 	switch {
 	case errors.Is(err, melody.ErrMessageBufferFull):

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
-	"unicode/utf8"
 
 	"github.com/olahol/melody"
 )
@@ -28,8 +26,10 @@ type Conn struct {
 	session *melody.Session
 	socket  *socket
 	talk    Conversation
+	binary  bool // what is sent
 
 	closing atomic.Bool
+	begun   atomic.Bool // talk is there
 
 	// Of the handshake; nil afterwards.
 	begin   func(*Conn) Conversation
@@ -55,6 +55,23 @@ func (c *Conn) Try(frame []byte) (done bool, err error) {
 	}
 	done, err = c.socket.wire.Try(c.head(frame))
 	if err != nil {
+		return false, c.socket.broken(err)
+	}
+	return done, nil
+}
+
+// Pack turns the message that begins at from in b, with its headroom, into a frame,
+// and returns b up to its end.
+func (c *Conn) Pack(b []byte, from int) []byte {
+	return b[:from+copy(b[from:], c.head(b[from:]))]
+}
+
+// TryPacked is Try for frames that Pack has made, one behind the other.
+func (c *Conn) TryPacked(packed []byte) (done bool, err error) {
+	if c.closing.Load() {
+		return false, ErrClosed
+	}
+	if done, err = c.socket.wire.Try(packed); err != nil {
 		return false, c.socket.broken(err)
 	}
 	return done, nil
@@ -105,7 +122,7 @@ func (c *Conn) head(frame []byte) []byte {
 		frame[1] = 127
 		binary.BigEndian.PutUint64(frame[2:], uint64(n))
 	}
-	if frame[0] = textFrame; c.o.Binary {
+	if frame[0] = textFrame; c.binary {
 		frame[0] = binaryFrame
 	}
 	return frame
@@ -152,21 +169,20 @@ func (c *Conn) open(s *melody.Session) {
 	defer c.guard()
 	c.session = s
 	c.talk = c.begin(c)
+	c.begun.Store(true)
+	c.hearPings(s)
 	c.opened <- nil
 	c.begin, c.opened = nil, nil
 }
 
 // receive is called by melody's reader, frame by frame.
 func (c *Conn) receive(message []byte) {
-	switch {
-	case c.closing.Load(): // what still comes is too late
-	case !c.o.Binary && !utf8.Valid(message):
-		c.Close(CodeNotUTF8, "text frames are UTF-8")
-	default:
-		c.hear(message)
-		// The client lives, even if its pong waits behind what it has sent.
-		_ = c.socket.SetReadDeadline(time.Now().Add(c.o.Dead))
+	if c.closing.Load() {
+		return // what still comes is too late
 	}
+	c.hear(message)
+	// The client lives, even if its pong waits behind what it has sent.
+	_ = c.lives()
 }
 
 // hear lets the conversation work on a stack that is given back. The reader's

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tocsin/transports"
@@ -28,6 +29,9 @@ type socket struct {
 	net.Conn
 	owner *Conn
 	wire  *transports.Wire
+	pings atomic.Uint64 // that were written, for a Marker
+	// answers: what closes now is the answer to the client's close.
+	answers atomic.Bool
 
 	mu    sync.Mutex
 	ended bool
@@ -51,14 +55,14 @@ var (
 
 // Write implements net.Conn, for control frames, each in one call.
 func (s *socket) Write(p []byte) (int, error) {
-	if bytes.Equal(p, closesTooBig) {
+	if bytes.Equal(p, closesTooBig) && !s.answers.Load() {
 		p = closesTooLarge
 	}
-	n, err := s.wire.Write(p)
-	if err != nil {
+	if _, err := s.wire.Write(s.mark(p)); err != nil {
 		_ = s.broken(err)
+		return 0, err
 	}
-	return n, err
+	return len(p), nil
 }
 
 // broken ends the connection after an error of writing, and says why: the client

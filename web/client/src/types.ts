@@ -1,4 +1,5 @@
 // What callers see of the client: docs/protocol.md in types.
+import type { Platform } from "./platform.js";
 
 /** Severities, the worst first. */
 export type Severity = "critical" | "major" | "minor" | "warning" | "indeterminate";
@@ -34,6 +35,8 @@ export interface Alarm {
   readonly shelved_until?: string | null;
   readonly shelved_by?: string | null;
   readonly comments?: number;
+  /** Raised so often that its changes are told together. */
+  readonly chattering?: boolean;
   readonly message: string;
   readonly attrs: Readonly<Record<string, string>>;
 }
@@ -47,9 +50,13 @@ export interface Notice {
   readonly data: unknown;
 }
 
-/** One change of an alarm, or a notice. `quiet`: told during a flood, no sound. */
+/**
+ * One change of an alarm, or a notice. `note`: the words of who did it. `quiet`: it came
+ * in a flood and makes no sound. Of `alarm.removed`, the alarm has id, rev, device, type
+ * and qualifier only.
+ */
 export type Entry =
-  | { readonly seq: number; readonly type: `alarm.${string}`; readonly time: string; readonly by: string; readonly alarm: Alarm; readonly quiet?: boolean }
+  | { readonly seq: number; readonly type: `alarm.${string}`; readonly time: string; readonly by: string; readonly note?: string; readonly alarm: Alarm; readonly quiet?: boolean }
   | { readonly seq: number; readonly type: "notice"; readonly time: string; readonly by: string; readonly notice: Notice; readonly quiet?: boolean };
 
 /** The user's counters: alarms and notices not read, and open alarms by severity. */
@@ -138,13 +145,18 @@ export interface InboxOptions {
   readonly getToken?: () => string | Promise<string>;
   /** Absent: what GET /v1/transports recommends. */
   readonly transports?: readonly TransportName[];
-  /** Where to begin; absent: where the storage says, else with everything open. */
+  /** Where to begin; absent: where a storage that was given says, else with everything open. */
   readonly cursor?: string;
-  /** Absent: localStorage where there is one; null: nothing is kept. */
+  /**
+   * Keeps the cursor, for who keeps the entries elsewhere, and what worked. Absent: only
+   * what worked is kept, in localStorage where there is one; null: nothing is.
+   */
   readonly storage?: Keep | null;
-  /** One connection for all tabs of the user; absent: true where the browser can. */
+  /** One connection for all tabs of the user; absent: true where the browser can, and neither cursor nor storage is given. */
   readonly share?: boolean;
   readonly timing?: Partial<Timing>;
+  /** Parts of the surroundings in place of the browser's: a WebSocket for a Node without one, clocks of tests. */
+  readonly platform?: Partial<Platform>;
 }
 
 /** What GET /v1/alarms is asked for. */

@@ -1,0 +1,137 @@
+package alarmpush
+
+import (
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"tocsin/server/inbox"
+	"tocsin/transports"
+	pb "tocsin/transports/alarmpush/alarmpushpb"
+)
+
+// Numbers of the fields that are written by hand.
+const (
+	fieldAlarm  protowire.Number = 3 // of Frame
+	fieldCursor protowire.Number = 1 // of AlarmNotice
+)
+
+// An encoder writes one client's frames: one for each notice.
+type encoder struct {
+	c *Conversation
+	transports.Frames
+
+	at      string // the cursor after what is collected
+	told    string // the cursor that the client has, or might have
+	greeted bool   // the login has been answered
+	failed  bool   // nothing can be told any more
+}
+
+var _ transports.Voice = (*encoder)(nil)
+
+// Hello answers the login, unless a gap comes first: then Part does.
+func (e *encoder) Hello(h transports.Hello) {
+	if !e.greeted && !h.Gap {
+		e.frame(loginReply(&pb.LoginReply{Ok: true, User: e.c.user, Cursor: h.Cursor}))
+	}
+	e.greeted = true
+}
+
+// Part writes a frame for each entry that is an alarm's. A gap is told in the answer
+// to the login, with the cursor before what repairs it.
+func (e *encoder) Part(p transports.Part) {
+	if p.Gap != nil && p.From == 0 {
+		e.frame(loginReply(&pb.LoginReply{
+			Ok: true, User: e.c.user, Reason: string(p.Gap.Reason), Cursor: string(p.AppendCursor(nil, -1)),
+		}))
+	}
+	snapshot := p.Snapshot()
+	for i := p.From; i < p.To; i++ {
+		n := e.c.o.notices.Of(&p.Items[i], noticeOf)
+		if n != nil && !(snapshot && n.state != unhandled) {
+			e.notice(n, p.Batch, i)
+		}
+	}
+	if e.at = p.Cursor; p.To > 0 {
+		e.at = p.CursorAt(p.To - 1)
+	}
+}
+
+// notice writes the notice of the i-th item: what all share, behind the cursor.
+func (e *encoder) notice(n *notice, b *inbox.Batch, i int) {
+	var room [inbox.MaxCursor]byte
+	cursor := b.AppendCursor(room[:0], i)
+	e.Open()
+	e.B = protowire.AppendTag(e.B, fieldAlarm, protowire.BytesType)
+	e.B = protowire.AppendVarint(e.B, uint64(protowire.SizeTag(fieldCursor)+protowire.SizeBytes(len(cursor))+len(n.fields)))
+	e.B = protowire.AppendTag(e.B, fieldCursor, protowire.BytesType)
+	e.B = protowire.AppendBytes(e.B, cursor)
+	e.B = append(e.B, n.fields...)
+	e.Close()
+}
+
+// Ping implements transports.Encoder.
+func (e *encoder) Ping(cursor string) {
+	e.at = cursor
+	e.frame(e.c.beatAt(time.Now()))
+}
+
+// Bye implements transports.Encoder: all that is told is in the close.
+func (e *encoder) Bye(transports.Reason, time.Duration) {}
+
+func (e *encoder) frame(f *pb.Frame) {
+	e.Open()
+	if b, err := (proto.MarshalOptions{}).MarshalAppend(e.B, f); err == nil {
+		e.B = b
+	}
+	e.Close()
+}
+
+// Flush implements transports.Encoder.
+func (e *encoder) Flush() (done bool, err error) {
+	done, err = e.Frames.Flush()
+	return done, e.flushed(done, err)
+}
+
+// Settle implements transports.Encoder.
+func (e *encoder) Settle() error {
+	err := e.Frames.Settle()
+	return e.flushed(err == nil, err)
+}
+
+func (e *encoder) flushed(done bool, err error) error {
+	e.failed = e.failed || err != nil
+	if done && e.at != "" {
+		e.told = e.at
+	}
+	return err
+}
+
+// Told implements transports.Voice.
+func (e *encoder) Told() string { return e.told }
+
+// Farewell implements transports.Voice. That somebody is not logged in is told in
+// the words of the login, too.
+func (e *encoder) Farewell(why error, gone func()) {
+	closing := transports.CloseOf(why)
+	part := func() {
+		e.c.conn.Close(closing.Code, closing.Reason)
+		gone()
+	}
+	told := errors.As(why, new(transports.Closing))
+	if login := closing.Code == transports.CodeUnauthenticated || closing.Code == transports.CodeNoAuth; told || !login || e.failed {
+		part()
+		return
+	}
+	e.frame(loginReply(&pb.LoginReply{Reason: closing.Reason}))
+	if done, err := e.Flush(); !done && err == nil {
+		go func() { // ends when the client has taken it, or has had its time
+			_ = e.Settle() // the close comes either way
+			part()
+		}()
+		return
+	}
+	part()
+}
