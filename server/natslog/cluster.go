@@ -55,6 +55,8 @@ func (c *Cluster) join(conf *server.Options) error {
 		// Nodes find each other by what is configured, so that an address inside a
 		// container is told to nobody.
 		NoAdvertise: true,
+		// A cut that nobody tells of is found out by these.
+		PingInterval: routePing, MaxPingsOut: unheardPings,
 	}
 	if c.TLS != nil {
 		conf.Cluster.TLSConfig = c.TLS
@@ -76,6 +78,7 @@ func (c *Cluster) join(conf *server.Options) error {
 
 const (
 	clusterTLSTimeout = 5 * time.Second
+	routePing         = 2 * time.Second
 	// formInterval is how often a cluster is asked whether it has formed.
 	formInterval = 250 * time.Millisecond
 	formTimeout  = 3 * time.Second

@@ -37,6 +37,8 @@ type Options struct {
 	// URL names external NATS servers, separated by commas. When it is set
 	// nothing is embedded, and Dir, the Sync fields and Reserve are not used.
 	URL string
+	// Credentials are for those servers.
+	Credentials Credentials
 	// SyncAlways flushes every append to the disk before it is acknowledged,
 	// at a small fraction of the rate.
 	SyncAlways bool
@@ -151,10 +153,12 @@ func (l *Log) open(ctx context.Context) error {
 		l.engine = e
 		connect = append(connect, e.connect(userLog)...)
 		l.watchSpace()
+	} else {
+		connect = append(connect, l.opts.Credentials.external()...)
 	}
-	var err error
-	if l.nc, err = nats.Connect(l.opts.URL, connect...); err != nil {
-		return fmt.Errorf("connect to the log: %w", err)
+	err := l.connect(ctx, connect)
+	if err != nil {
+		return err
 	}
 	if l.js, err = jetstream.New(l.nc, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
 		return fmt.Errorf("speak JetStream: %w", err)
