@@ -163,11 +163,7 @@ func (l *Log) open(ctx context.Context) error {
 	if l.js, err = jetstream.New(l.nc, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
 		return fmt.Errorf("speak JetStream: %w", err)
 	}
-	err = l.awaitCluster(ctx, func(ctx context.Context) (err error) {
-		l.stream, err = l.ensureStream(ctx)
-		return err
-	})
-	if err != nil {
+	if l.stream, err = l.ensure(ctx, l.config()); err != nil {
 		return fmt.Errorf("make the stream %s: %w", streamName, err)
 	}
 	if l.appends, err = newAppends(l.nc); err != nil {
@@ -181,14 +177,11 @@ func (l *Log) open(ctx context.Context) error {
 	return nil
 }
 
-// ensureStream makes the stream, or brings an older one up to the options.
-// There is no limit of age or count: the worker alone decides what goes
+// config is the stream's. There is no limit of age or count: the worker alone decides what goes
 // (docs/architecture.md §9). Direct reads are off, else a client may read a
 // replica that lags, and decide on what it reads (docs/decisions/0002).
-func (l *Log) ensureStream(ctx context.Context) (jetstream.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	return l.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+func (l *Log) config() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name:        streamName,
 		Description: "Tocsin: everything that happens, one entry a message",
 		Subjects:    inbox.Subjects(),
@@ -198,7 +191,7 @@ func (l *Log) ensureStream(ctx context.Context) (jetstream.Stream, error) {
 		Replicas:    l.opts.Replicas,
 		AllowDirect: false,
 		MaxMsgs:     -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
-	})
+	}
 }
 
 // Close ends the connection and the embedded engine, and waits for its files to

@@ -38,6 +38,12 @@ func (n *node) openLog(ctx context.Context) (err error) {
 		}
 		return 0
 	})
+	n.metrics.Gauge("tocsin_log_leader", "1 while this node's own engine leads the log.", func() float64 {
+		if n.store.Leads() {
+			return 1
+		}
+		return 0
+	})
 	n.measureLog()
 	return nil
 }
@@ -62,6 +68,14 @@ func (n *node) measureLog() {
 			return v
 		})
 	}
+	members := func(name, help string, of func(m natslog.Members) int) {
+		gauge(name, help, func(ctx context.Context, _ inbox.Bounds) (float64, error) {
+			m, err := n.store.Members(ctx)
+			return float64(of(m)), err
+		})
+	}
+	members("tocsin_log_servers", "Servers that the log is to be stored on.", func(m natslog.Members) int { return m.Stored })
+	members("tocsin_log_servers_current", "Servers that have all of the log now.", func(m natslog.Members) int { return m.Current })
 	gauge("tocsin_log_messages", "Entries in the log.", func(_ context.Context, b inbox.Bounds) (float64, error) {
 		return float64(b.Messages), nil
 	})

@@ -115,6 +115,9 @@ func (s *settings) checkCluster(wrong func(bad bool, text string)) {
 		"nats-url: want the servers that the other settings of nats are for")
 }
 
+// shared says whether the log is on other machines too.
+func (c *clusterSettings) shared() bool { return c.ClusterListen != "" || c.NATSURL != "" }
+
 // copies is how many servers store everything.
 func (c *clusterSettings) copies() int {
 	switch {
