@@ -28,18 +28,26 @@ func (l *Log) Members(ctx context.Context) (Members, error) {
 	if err != nil {
 		return Members{}, unavailable("ask who stores the log", err)
 	}
+	return membersOf(info), nil
+}
+
+func membersOf(info *jetstream.StreamInfo) Members {
 	m := Members{Stored: 1, Current: 1}
-	if info.Cluster != nil {
-		m.Leader = info.Cluster.Leader
-		for _, r := range info.Cluster.Replicas {
-			m.Stored++
-			if r.Current && !r.Offline {
-				m.Current++
-			}
+	if info.Cluster == nil {
+		return m
+	}
+	m.Leader = info.Cluster.Leader
+	for _, r := range info.Cluster.Replicas {
+		m.Stored++
+		if r.Current && !r.Offline {
+			m.Current++
 		}
 	}
-	return m, nil
+	return m
 }
+
+// whole says whether all servers have everything.
+func (m Members) whole() bool { return m.Current == m.Stored }
 
 // Leads says whether this process's own engine leads the log, and so decides what
 // comes next in it.

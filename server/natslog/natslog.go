@@ -108,7 +108,8 @@ type Log struct {
 	stream  jetstream.Stream
 	appends *appends
 	full    atomic.Bool
-	mqtt    *mqttDoor // nil where nothing listens
+	mqtt    *mqttDoor     // nil where nothing listens
+	backups chan struct{} // a slot for who makes one
 
 	closed chan struct{} // closed by Close, before anything else
 	once   sync.Once
@@ -125,7 +126,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if o.MQTT != "" && o.URL != "" {
 		return nil, errors.New("open the log: only an embedded engine listens for MQTT")
 	}
-	l := &Log{opts: o, closed: make(chan struct{})}
+	l := newLog(o)
 	if err := l.open(ctx); err != nil {
 		l.Close(context.WithoutCancel(ctx))
 		return nil, err
@@ -133,7 +134,12 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	return l, nil
 }
 
-func (l *Log) open(ctx context.Context) error {
+func newLog(o Options) *Log {
+	return &Log{opts: o, closed: make(chan struct{}), backups: make(chan struct{}, 1)}
+}
+
+// dial starts the engine, or finds the one elsewhere.
+func (l *Log) dial(ctx context.Context) error {
 	connect := []nats.Option{
 		nats.Name("tocsin"),
 		nats.MaxReconnects(-1),
@@ -162,6 +168,17 @@ func (l *Log) open(ctx context.Context) error {
 	}
 	if l.js, err = jetstream.New(l.nc, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
 		return fmt.Errorf("speak JetStream: %w", err)
+	}
+	return nil
+}
+
+func (l *Log) open(ctx context.Context) error {
+	err := l.dial(ctx)
+	if err == nil {
+		err = l.awaitRestored(ctx)
+	}
+	if err != nil {
+		return err
 	}
 	if l.stream, err = l.ensure(ctx, l.config()); err != nil {
 		return fmt.Errorf("make the stream %s: %w", streamName, err)

@@ -271,6 +271,7 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
 		Presence: n.presence, Explain: n.explainer(), DeadLetters: n.letters,
 		Compat:  compat,
+		Backup:  n.backup,
 		Metrics: n.metrics, Logger: n.logger,
 		Origins:     n.conf.AllowedOrigins,
 		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,
