@@ -66,7 +66,9 @@ func TestReadersHopBetweenThreeNodesOfWhichOneDies(t *testing.T) {
 	failed := make(chan error, publishers)
 	for p := range publishers {
 		base := []string{c.front, c.front, c.nodes[0].url()}[p]
-		all.Go(func() { failed <- sendBatches(ctx, base, c.nodes[0].root(), fmt.Sprint("p", p), batches, size, &stored) })
+		all.Go(func() {
+			failed <- sendBatches(ctx, base, c.nodes[0].root(), fmt.Sprint("p", p), batches, size, &stored)
+		})
 	}
 	// One that follows, and then the one that leads.
 	for i, part := range []int64{5, 2} {

@@ -23,8 +23,21 @@ type cluster struct {
 // newCluster starts three nodes that know each other, behind nginx.
 func newCluster(t *testing.T, flags ...string) *cluster {
 	t.Helper()
+	c := prepareCluster(t, flags...)
+	c.start(c.nodes...)
+	var addresses []string
+	for _, s := range c.nodes {
+		addresses = append(addresses, s.http)
+	}
+	c.front = transporttest.Nginx(t, addresses)
+	return c
+}
+
+// prepareCluster is newCluster but for the start.
+func prepareCluster(t *testing.T, flags ...string) *cluster {
+	t.Helper()
 	c := &cluster{t: t}
-	var peers, addresses []string
+	var peers []string
 	for range 3 {
 		peers = append(peers, transporttest.FreeAddress(t))
 	}
@@ -32,13 +45,8 @@ func newCluster(t *testing.T, flags ...string) *cluster {
 		s := prepareServer(t, append([]string{"--cluster-node", fmt.Sprint("n", i), "--cluster-listen", peer,
 			"--cluster-peers", strings.Join(peers, ",")}, flags...)...)
 		s.flags = append(s.flags, "--cluster-secret-file", s.secretFile())
-		// nginx has to know it before it is taken.
-		s.http = transporttest.FreeAddress(t)
-		addresses = append(addresses, s.http)
 		c.nodes = append(c.nodes, s)
 	}
-	c.start(c.nodes...)
-	c.front = transporttest.Nginx(t, addresses)
 	return c
 }
 

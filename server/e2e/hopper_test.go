@@ -57,7 +57,7 @@ type hopper struct {
 	groups []string
 	rng    *rand.Rand
 	ways   []string
-	bases  []string // unless empty, each stay is at one of these by chance
+	bases  []string                // unless empty, each stay is at one of these by chance
 	listen func(what, text string) // to each event or frame, after it was taken; nil for nobody
 
 	mu     sync.Mutex

@@ -175,7 +175,7 @@ func (l *Log) dial(ctx context.Context) error {
 func (l *Log) open(ctx context.Context) error {
 	err := l.dial(ctx)
 	if err == nil {
-		err = l.awaitRestored(ctx)
+		err = l.awaitTurn(ctx)
 	}
 	if err != nil {
 		return err

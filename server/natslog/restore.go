@@ -94,10 +94,6 @@ func (b *Backup) check(name, want string) error {
 	return nil
 }
 
-// restoring is the subject at which whoever restores a backup answers, so that
-// nodes that come up meanwhile do not begin a log of their own.
-const restoring = "tocsin.restoring"
-
 // Restore fills an empty log with a backup and returns once it is on all servers
 // that are to have it. The options are those of Open: with a cluster it is one of
 // its nodes while it runs, and the others must be there too, be it as nodes that
@@ -110,11 +106,9 @@ func Restore(ctx context.Context, o Options, b *Backup) error {
 	if err := l.dial(ctx); err != nil {
 		return err
 	}
-	here, err := l.nc.Subscribe(restoring, func(m *nats.Msg) { _ = m.Respond([]byte("yes")) })
-	if err != nil {
-		return unavailable("tell others of the restoring", err)
+	if err := l.present(roleRestoring); err != nil {
+		return err
 	}
-	defer func() { _ = here.Unsubscribe() }()
 	if err := l.wantEmpty(ctx); err != nil {
 		return err
 	}
@@ -167,10 +161,16 @@ func (l *Log) restoreStream(ctx context.Context, b *Backup, name string) error {
 	}
 	defer func() { _ = data.Close() }()
 	chunk := make([]byte, snapshotChunk)
-	for {
+	for begun := time.Now(); ; {
 		n, err := io.ReadFull(data, chunk)
-		if n > 0 {
-			if err := l.sendChunk(ctx, answer.DeliverSubject, chunk[:n]); err != nil {
+		for n > 0 {
+			err := l.sendChunk(ctx, answer.DeliverSubject, chunk[:n])
+			if err == nil {
+				begun = time.Time{}
+				break
+			}
+			// That another server listens is known here a moment after its answer.
+			if !errors.Is(err, nats.ErrNoResponders) || time.Since(begun) > formTimeout || !l.pause(ctx, copiesCheck) {
 				return err
 			}
 		}
@@ -246,7 +246,7 @@ func (l *Log) awaitCopies(ctx context.Context, b *Backup) error {
 			s, err := l.js.Stream(ctx, want.Name)
 			if err == nil {
 				got := s.CachedInfo()
-				if want.Name == streamName && (got.State.LastSeq != want.LastSeq || got.State.Msgs != want.Messages) {
+				if want.Name == streamName && (got.State.LastSeq < want.LastSeq || got.State.Msgs < want.Messages) {
 					return fmt.Errorf("%w: the log has %d entries up to %d, want %d up to %d", ErrBackup,
 						got.State.Msgs, got.State.LastSeq, want.Messages, want.LastSeq)
 				}
@@ -260,26 +260,4 @@ func (l *Log) awaitCopies(ctx context.Context, b *Backup) error {
 		}
 	}
 	return nil
-}
-
-// awaitRestored waits while somebody restores a backup into the log.
-func (l *Log) awaitRestored(ctx context.Context) error {
-	if l.opts.Cluster == nil && l.opts.URL == "" {
-		return nil
-	}
-	for said := false; ; {
-		ask, cancel := context.WithTimeout(ctx, formTimeout)
-		_, err := l.nc.RequestWithContext(ask, restoring, nil)
-		cancel()
-		if err != nil {
-			return nil // nobody answers, as ever
-		}
-		if !said {
-			said = true
-			l.opts.Logger.Info("waiting for a backup to be restored")
-		}
-		if !l.pause(ctx, formInterval) {
-			return unavailable("wait for a backup to be restored", errors.Join(errClosed, ctx.Err()))
-		}
-	}
 }
