@@ -91,6 +91,9 @@ type Options struct {
 	// Presence is told who is connected and how far he is; nil is one of its own.
 	// Whoever hands one over has it swept.
 	Presence *presence.Registry
+	// Cluster answers who is connected to all nodes; nil is the one of Presence
+	// alone. New has it tell what must end here; whoever hands it over runs it.
+	Cluster *presence.Cluster
 	// Explain answers for deliveries; nil: it is not offered.
 	Explain Explainer
 
@@ -112,8 +115,8 @@ type Options struct {
 	// Origins are the web origins, besides the server's own, whose pages may call
 	// it: https://host[:port] each, or * for all.
 	Origins []string
-	// Connections are the streams that one user may have open at this node; one
-	// more ends the oldest. 0 is 20.
+	// Connections are the streams that one user may have open at this node, and by
+	// Cluster at all of them; one more ends the oldest. 0 is 20.
 	Connections int
 	// AuthTimeout is how long a WebSocket may take to say whose it is; 0 is 10 s.
 	AuthTimeout time.Duration
@@ -149,6 +152,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Presence == nil {
 		o.Presence = presence.New(presence.Options{})
+	}
+	if o.Cluster == nil {
+		o.Cluster = presence.NewCluster(presence.ClusterOptions{Registry: o.Presence})
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -66,6 +66,8 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.sessions = newSessions(s.o.Connections)
+	s.o.Cluster.Kicks(s.sessions.kick)
+	s.o.Cluster.Supersedes(s.sessions.supersede)
 	if s.o.Auth.Revocations != nil {
 		s.o.Auth.Revocations.Changed(s.sessions.revoke)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tocsin/server/auth"
+	"tocsin/server/presence"
 	"tocsin/transports"
 )
 
@@ -28,6 +29,9 @@ type sessions struct {
 type seat struct {
 	stream bool
 	end    func(cause error)
+	// present is its stream in the presence, if it has one; set before it is known
+	// whose it is.
+	present *presence.Connection
 	// Guarded by the sessions' lock.
 	who   *auth.Identity // nil until known
 	place int            // among those inside
@@ -133,7 +137,22 @@ func (s *sessions) revoke(r auth.Revocation) {
 	}
 }
 
-// kick ends all sessions of a user, and returns how many.
+// supersede ends those of a user's streams that are too many on all nodes.
+func (s *sessions) supersede(user string, these []*presence.Connection) {
+	var old []*seat
+	s.mu.Lock()
+	for _, one := range s.of[user] {
+		if one.present != nil && slices.Contains(these, one.present) {
+			old = append(old, one)
+		}
+	}
+	s.mu.Unlock()
+	for _, one := range old {
+		one.end(transports.Superseded)
+	}
+}
+
+// kick ends all sessions of a user at this node, and returns how many.
 func (s *sessions) kick(user string) int {
 	s.mu.Lock()
 	his := slices.Clone(s.of[user])
@@ -172,7 +191,7 @@ func (s *sessions) settle() {
 // runs.
 func (s *Server) session(ctx context.Context, id auth.Identity, stream bool) (_ context.Context, leave func()) {
 	ctx, end := context.WithCancelCause(ctx)
-	out := s.join(id, stream, end)
+	out := s.join(id, stream, nil, end)
 	return ctx, func() {
 		out()
 		end(nil)
@@ -180,9 +199,11 @@ func (s *Server) session(ctx context.Context, id auth.Identity, stream bool) (_ 
 }
 
 // join is a session of somebody known, looked at once more, since he may have been
-// revoked in between. end ends it with a cause, as in enter.
-func (s *Server) join(id auth.Identity, stream bool, end func(cause error)) (leave func()) {
+// revoked in between. present is that of a stream. end ends it with a cause, as in
+// enter.
+func (s *Server) join(id auth.Identity, stream bool, present *presence.Connection, end func(cause error)) (leave func()) {
 	one := s.sessions.enter(stream, end)
+	one.present = present
 	s.sit(one, &id)
 	return func() { s.sessions.leave(one) }
 }

@@ -15,6 +15,7 @@ import (
 // A settings is everything that `tocsin serve` can be told. Its fields are bound
 // to names by table, and described in tocsin.yml, which is the manual.
 type settings struct {
+	Node                  string
 	HTTP, Ops, MQTT       string
 	AllowedOrigins        []string
 	TokenInURL            bool
