@@ -144,6 +144,10 @@ type Options struct {
 	// DrainSpread is the time over which streams are sent away when the node goes
 	// down; 0 is 30 s, negative is all at once.
 	DrainSpread time.Duration
+	// Linger is how long, at least, the node goes on answering once it has said that
+	// it goes, so that who sends it clients hears of it first; never longer than
+	// DrainSpread. 0 is 5 s, negative is not at all.
+	Linger time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -172,5 +176,6 @@ func (o Options) withDefaults() Options {
 	o.HeaderTimeout = cmp.Or(o.HeaderTimeout, 10*time.Second)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 2*time.Minute)
 	o.DrainSpread = cmp.Or(o.DrainSpread, 30*time.Second)
+	o.Linger = cmp.Or(o.Linger, 5*time.Second)
 	return o
 }

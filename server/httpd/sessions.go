@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tocsin/server/auth"
@@ -18,11 +19,12 @@ type sessions struct {
 	most  int           // streams of one user
 	empty chan struct{} // closed once the drain has begun and nobody is left
 
-	mu       sync.Mutex
-	draining bool
-	settled  bool // empty is closed
-	inside   []*seat
-	of       map[string][]*seat // by user, the oldest first
+	draining atomic.Bool // set under the lock
+
+	mu      sync.Mutex
+	settled bool // empty is closed
+	inside  []*seat
+	of      map[string][]*seat // by user, the oldest first
 }
 
 // A seat is one session.
@@ -41,11 +43,7 @@ func newSessions(most int) *sessions {
 	return &sessions{most: most, empty: make(chan struct{}), of: map[string][]*seat{}}
 }
 
-func (s *sessions) closed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.draining
-}
+func (s *sessions) closed() bool { return s.draining.Load() }
 
 // enter counts a session in. end ends it with a cause, at any time and without
 // waiting; it may be called before enter returns. When the node goes down it is
@@ -56,7 +54,7 @@ func (s *sessions) enter(stream bool, end func(cause error)) *seat {
 	s.mu.Lock()
 	one.place = len(s.inside)
 	s.inside = append(s.inside, one)
-	late := s.draining
+	late := s.draining.Load()
 	s.mu.Unlock()
 	if late {
 		end(transports.Drain)
@@ -166,7 +164,7 @@ func (s *sessions) kick(user string) int {
 // drain begins the end: nobody new, and everybody goes within the spread.
 func (s *sessions) drain(spread time.Duration) {
 	s.mu.Lock()
-	s.draining = true
+	s.draining.Store(true)
 	inside := slices.Clone(s.inside)
 	s.settle()
 	s.mu.Unlock()
@@ -181,7 +179,7 @@ func (s *sessions) drain(spread time.Duration) {
 }
 
 func (s *sessions) settle() {
-	if len(s.inside) == 0 && !s.settled && s.draining {
+	if len(s.inside) == 0 && !s.settled && s.draining.Load() {
 		s.settled = true
 		close(s.empty)
 	}

@@ -276,7 +276,7 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 		MaxBatchBytes: int(n.conf.BatchBytes), MaxBatchEvents: n.conf.BatchEvents,
 		BodyTimeout: n.conf.BodyTimeout, AnswerTimeout: n.conf.AnswerTimeout,
 		HeaderTimeout: n.conf.HeaderTimeout, IdleTimeout: n.conf.IdleTimeout,
-		DrainSpread: drain,
+		DrainSpread: drain, Linger: cmp.Or(n.conf.Linger, -1),
 	})
 	return err
 }

@@ -70,7 +70,8 @@ type settings struct {
 	FrameBytes, PageBytes int64
 	BatchEvents           int
 	BatchBytes            int64
-	Drain, LeaseTTL       time.Duration
+	Drain, Linger         time.Duration
+	LeaseTTL              time.Duration
 	LogLevel, LogFormat   string
 }
 
@@ -103,7 +104,7 @@ func defaults() settings {
 		PollBusy: 5 * time.Second, PollIdle: 30 * time.Second, WriteTimeout: 5 * time.Second,
 		HeaderTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second, AnswerTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		FrameEntries: 100, FrameBytes: 64 << 10, PageBytes: 1 << 20, BatchEvents: 5000, BatchBytes: 5 << 20,
-		Drain: 30 * time.Second, LeaseTTL: 10 * time.Second,
+		Drain: 30 * time.Second, Linger: 5 * time.Second, LeaseTTL: 10 * time.Second,
 		LogLevel: "info", LogFormat: formatText,
 	}
 }
