@@ -33,11 +33,16 @@ type presenceAnswer struct {
 			Nodes       []string
 		}
 	}
-	Nodes []struct {
-		Node        string
-		Connections int
-	}
+	Nodes []presenceNode
 }
+
+type presenceNode struct {
+	Node        string
+	Connections int
+}
+
+// name is what --node says.
+func (s *server) name() string { return s.flags[slices.Index(s.flags, "--node")+1] }
 
 // says is who is there, as the node has it: "user transport×connections@nodes".
 func (s *server) says(query string) (people []string, nodes []string) {

@@ -171,6 +171,13 @@ func TestARollingRestartLosesNothing(t *testing.T) {
 			t.Errorf("publishing meanwhile: %v", d.sent)
 		}
 		s.start()
+		// Whoever restarts the next one waits until clients come to this one again.
+		within(t, patience, "clients come to the node again", func() bool {
+			var p presenceAnswer
+			s.want(s.request("GET", "/v1/presence?limit=1", s.root(), ""), 200).json(t, &p)
+			i := slices.IndexFunc(p.Nodes, func(n presenceNode) bool { return n.Node == s.name() })
+			return i >= 0 && p.Nodes[i].Connections > len(hoppers)/10
+		})
 	}
 	enough()
 	publishers.Wait()
