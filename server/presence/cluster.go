@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -133,13 +134,32 @@ func (c *Cluster) People(q Look) (page []Person, next string, total int, crowds 
 	c.o.Registry.count(all)
 	now := time.Now()
 	c.mu.RLock()
-	for user, his := range c.users {
-		for _, r := range his {
-			all.add(user, Over{r.transport, 1, r.since, r.lastSeen(now), r.peer.names})
+	others := c.others()
+	c.mu.RUnlock()
+	// A part at a time, since what other nodes say waits meanwhile.
+	for part := range slices.Chunk(others, 4096) {
+		c.mu.RLock()
+		for _, r := range part {
+			all.add(r.user, Over{r.transport, 1, r.since, r.lastSeen(now), r.peer.names})
+		}
+		c.mu.RUnlock()
+	}
+	return all.page()
+}
+
+// others are all connections at other nodes; it needs the lock.
+func (c *Cluster) others() (all []*remote) {
+	n := 0
+	for _, p := range c.peers {
+		n += len(p.there)
+	}
+	all = make([]*remote, 0, n)
+	for _, p := range c.peers {
+		for _, r := range p.there {
+			all = append(all, r)
 		}
 	}
-	c.mu.RUnlock()
-	return all.page()
+	return all
 }
 
 // Online says how many of these users, each of whom is there once, have a stream

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -117,4 +118,40 @@ func (tap) Listen(context.Context, func([]byte)) (func(), error) { return func()
 func (t tap) Publish(data []byte) error {
 	t.to(data)
 	return nil
+}
+
+// What the connections of other nodes cost a node: 100,000 of as many users.
+func TestCostOfOthersConnections(t *testing.T) {
+	const many = 100_000
+	here := NewCluster(ClusterOptions{Registry: New(Options{Run: "here"}), Bus: &MemoryBus{}, Streams: 20})
+	bytes, longest := 0, 0
+	there := NewCluster(ClusterOptions{Registry: New(Options{Run: "there"}), Bus: tap{func(data []byte) {
+		bytes, longest = bytes+len(data), max(longest, len(data))
+		here.hear(data)
+	}}, Streams: 20})
+	for i := range many {
+		there.o.Registry.Connect(fmt.Sprintf("user-%09d", i), "websocket")
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	began := time.Now()
+	there.sender.turn(time.Now())
+	took := time.Since(began)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if len(here.users) != many {
+		t.Fatalf("%d users are known", len(here.users))
+	}
+	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / many
+	t.Logf("%d bytes of memory each, %d on the bus; %s to tell and take all; the longest message has %d bytes", each, bytes/many, took, longest)
+	if each > 500 || longest > 640<<10 {
+		t.Error("that is too much")
+	}
+	began = time.Now()
+	here.People(Look{Limit: 100})
+	t.Logf("%s to list the first 100 of them", time.Since(began))
+	there.sender.wanted = true
+	there.sender.turn(time.Now().Add(time.Hour))
+	runtime.KeepAlive(there)
 }

@@ -139,16 +139,12 @@ func (c *Cluster) Clients(ctx context.Context, user string) []Client {
 			Subscribed: p.subscribed, Position: p.at, Placed: placed, id: r.id})
 	}
 	c.mu.RLock()
-	if user != "" {
-		for _, r := range c.users[user] {
-			add(r)
-		}
-	} else {
-		for _, p := range c.peers {
-			for _, r := range p.there {
-				add(r)
-			}
-		}
+	others := c.users[user]
+	if user == "" {
+		others = c.others()
+	}
+	for _, r := range others {
+		add(r)
 	}
 	c.mu.RUnlock()
 	sortClients(all)
