@@ -198,7 +198,9 @@ func everyone(t *testing.T, all []*sockPoller, what string, so func(*sockPoller)
 // stompConnections is how many there are at this node.
 func stompConnections(t *testing.T, s *server) (n int) {
 	t.Helper()
-	var list struct{ Connections []struct{ Transport, Node string } }
+	var list struct {
+		Connections []struct{ Transport, Node string }
+	}
 	s.want(s.request("GET", "/v1/connections", s.root(), ""), 200).json(t, &list)
 	for _, c := range list.Connections {
 		if c.Transport == "stomp" && c.Node == s.name() {
