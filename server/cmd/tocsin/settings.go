@@ -15,6 +15,7 @@ import (
 // A settings is everything that `tocsin serve` can be told. Its fields are bound
 // to names by table, and described in tocsin.yml, which is the manual.
 type settings struct {
+	Node                  string
 	HTTP, Ops, MQTT       string
 	AllowedOrigins        []string
 	TokenInURL            bool
@@ -68,7 +69,8 @@ type settings struct {
 	FrameBytes, PageBytes int64
 	BatchEvents           int
 	BatchBytes            int64
-	Drain, LeaseTTL       time.Duration
+	Drain, Linger         time.Duration
+	LeaseTTL              time.Duration
 	LogLevel, LogFormat   string
 
 	clusterSettings
@@ -103,7 +105,7 @@ func defaults() settings {
 		PollBusy: 5 * time.Second, PollIdle: 30 * time.Second, WriteTimeout: 5 * time.Second,
 		HeaderTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second, AnswerTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		FrameEntries: 100, FrameBytes: 64 << 10, PageBytes: 1 << 20, BatchEvents: 5000, BatchBytes: 5 << 20,
-		Drain: 30 * time.Second, LeaseTTL: 10 * time.Second,
+		Drain: 30 * time.Second, Linger: 5 * time.Second, LeaseTTL: 10 * time.Second,
 		LogLevel: "info", LogFormat: formatText,
 		clusterSettings: clusterSettings{ClusterName: "tocsin", ClusterPeers: []string{}},
 	}

@@ -131,7 +131,7 @@ func (s *settings) reading() []setting {
 		{name: "ping-interval", value: span(&s.Ping, time.Second, 10*time.Minute), help: "how long a stream may be silent before it carries a ping"},
 		{name: "stream-lifetime", value: span(&s.StreamLifetime, time.Second, day), help: "how long one stream lasts, ± 20 %"},
 		{name: "client-retry", value: span(&s.ClientRetry, 100*time.Millisecond, time.Minute), help: "after how long clients are told to come back, ± 50 %"},
-		{name: "connections-per-user", value: count(&s.Connections, 1, 10000), help: "streams that one user may have open at this node"},
+		{name: "connections-per-user", value: count(&s.Connections, 1, 10000), help: "streams that one user may have open, at all nodes"},
 		{name: "auth-timeout", value: span(&s.AuthTimeout, 100*time.Millisecond, time.Minute), help: "time for a WebSocket to say whose it is"},
 		{name: "dead-after", value: span(&s.DeadAfter, time.Second, time.Hour), help: "how long a WebSocket's client may be silent, pongs included"},
 		{name: "poll-interval-busy", value: span(&s.PollBusy, time.Second, time.Hour), help: "short poll: the interval told when something came"},
@@ -189,7 +189,9 @@ func (s *settings) sizes() []setting {
 // running are the settings of how the node runs.
 func (s *settings) running() []setting {
 	return []setting{
+		{name: "node", value: textOf(&s.Node, "name"), help: "what people call this node; empty for the host's name"},
 		{name: "drain", value: span(&s.Drain, 0, 10*time.Minute), help: "time over which clients are sent away at the end"},
+		{name: "linger", value: span(&s.Linger, 0, 10*time.Minute), help: "least time to go on answering after /readyz has said that the node goes"},
 		{name: "log-level", value: choice(&s.LogLevel, "debug", "info", "warn", "error"), help: "least level that is logged"},
 		{name: "log-format", value: choice(&s.LogFormat, formatText, formatJSON), help: "text for people, json for collectors"},
 	}
