@@ -219,6 +219,7 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 		r.goBack()
 		return Batch{}, err
 	}
+	r.rejoinBells()
 	return b, nil
 }
 
@@ -253,6 +254,7 @@ func (r *Reader) Look(limit int) (b Batch, ok bool) {
 		return Batch{}, false
 	}
 	r.leave(&b, limit)
+	r.rejoinBells()
 	return b, true
 }
 
@@ -311,6 +313,15 @@ func (r *Reader) joinBells() {
 	if r.joined != r.m.hash {
 		r.joined = r.m.hash
 		r.v.bells.join(r.m.bellNames(), &r.w)
+	}
+}
+
+// rejoinBells hangs the reader on the bells of the groups that a look found him to
+// have by now, and rings: what has come to these since the look rang for others only.
+func (r *Reader) rejoinBells() {
+	if r.joined != "" && r.joined != r.m.hash {
+		r.joinBells()
+		r.w.ring()
 	}
 }
 
