@@ -5,8 +5,8 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { startBrowser } from "../test/browser.ts";
-import { startProxy } from "../test/doctor-proxies.ts";
 import { startGateway } from "../test/gateway.ts";
+import { httpProxy } from "../test/proxies.ts";
 
 const groups = ["fleet-7", "depot", "night-shift"];
 const people = { anna: ["fleet-7"], bob: ["fleet-7", "night-shift"], chen: ["depot"], dora: ["depot", "night-shift"], emil: ["fleet-7", "depot"] };
@@ -65,7 +65,7 @@ export async function enliven(gateway, browser) {
 
 /** Takes the pictures into a folder: of all panels, or of those that documents show. The doctor looks from behind a proxy that refuses upgrades. */
 export async function shoot(gateway, browser, folder, schemes = ["light"], panels = ["people", "explain"]) {
-  const behind = await startProxy(gateway.port, { refuseUpgrade: true });
+  const behind = await httpProxy(gateway.port, { upgrades: false });
   const stop = await enliven(gateway, browser);
   const admin = gateway.token("ops", { scope: "inbox publish admin", groups: ["*"] });
   for (const scheme of schemes) {

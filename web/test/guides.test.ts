@@ -13,6 +13,7 @@ import type { AddressInfo } from "node:net";
 import { startBrowser } from "./browser.js";
 import { startGateway, type Gateway } from "./gateway.js";
 import { legacyFile } from "./legacypage.js";
+import { eventually } from "./wait.js";
 
 const web = join(import.meta.dirname, "..");
 const guide = (name: string) => readFileSync(join(web, "..", "docs", "clients", name), "utf8");
@@ -54,14 +55,6 @@ function somebody() {
   };
 }
 
-/** Waits until something is so. */
-async function until(what: string, so: () => boolean | Promise<boolean>, ms = 30_000): Promise<void> {
-  for (const end = Date.now() + ms; !(await so()); ) {
-    if (Date.now() > end) throw new Error(`${what}: not in ${ms / 1000} s`);
-    await new Promise((soon) => setTimeout(soon, 20));
-  }
-}
-
 /** A program that is running, and what it has said. */
 function start(command: string, args: readonly string[], env: Record<string, string>): { said(): string; kill(): Promise<void> } {
   let said = "";
@@ -85,12 +78,12 @@ async function follows(name: string, command: string, args: readonly string[], a
   await who.raise("before");
   const first = start(command, args, env);
   try {
-    await until(`${name}: what was there`, () => first.said().includes(`${who.user}-before`), 60_000);
+    await eventually(`${name}: what was there`, () => first.said().includes(`${who.user}-before`), 60_000);
     await who.raise("during");
-    await until(`${name}: what came`, () => first.said().includes(`${who.user}-during`));
-    if (acknowledges) await until(`${name}: its acknowledgement`, async () => (await who.ackedBy("during")) === who.user);
+    await eventually(`${name}: what came`, () => first.said().includes(`${who.user}-during`), 30_000);
+    if (acknowledges) await eventually(`${name}: its acknowledgement`, async () => (await who.ackedBy("during")) === who.user, 30_000);
     // Its own acknowledgement comes back as an entry; then it has nothing left to say.
-    if (acknowledges) await until(`${name}: the entry of it`, () => /alarm\.acked critical fire on \S+-during/.test(first.said()));
+    if (acknowledges) await eventually(`${name}: the entry of it`, () => /alarm\.acked critical fire on \S+-during/.test(first.said()), 30_000);
   } catch (error) {
     throw new Error(`${String(error)}; it said:\n${first.said()}`);
   } finally {
@@ -99,7 +92,7 @@ async function follows(name: string, command: string, args: readonly string[], a
   await who.raise("after");
   const second = start(command, args, env);
   try {
-    await until(`${name}: what came while it was away`, () => second.said().includes(`${who.user}-after`), 60_000);
+    await eventually(`${name}: what came while it was away`, () => second.said().includes(`${who.user}-after`), 60_000);
     assert.ok(!second.said().includes(`alarm.raised critical fire on ${who.user}-before`), `${name} told again what it had told:\n${second.said()}`);
   } finally {
     await second.kill();

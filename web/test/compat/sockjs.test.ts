@@ -298,6 +298,8 @@ for (const transport of inNode) {
     const client = new Client({
       webSocketFactory: () => new SockJS(`${node.url}/endpoint-websocket`, null, { transports: [transport], timeout: 10_000 }) as unknown as WebSocket,
       connectHeaders: { passcode: node.token("eve", everything) }, reconnectDelay: 100,
+      // In Node the client does not notice when a stream is cut: then only silence says so.
+      heartbeatIncoming: 1000, heartbeatOutgoing: 1000,
     });
     client.onConnect = () => {
       client.watchForReceipt("subscribed", (receipt) => {
