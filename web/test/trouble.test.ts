@@ -6,6 +6,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import type { Timing } from "../client/src/types.js";
 import { openPage, openTab, type Shown } from "./browser-client.js";
 import { startBrowser } from "./browser.js";
+import { floodThroughKill } from "./flood.js";
 import { startGateway, type Gateway } from "./gateway.js";
 import { until, type OpenOptions, type Seen } from "./harness.js";
 import { http10Proxy, httpProxy, tunnel, type Manners, type Proxy } from "./proxies.js";
@@ -154,7 +155,7 @@ describe("trouble", { concurrency: 3 }, () => {
 
   test("connections that are cut when they idle", OPTIONS, async (t) => {
     const s = await scene(t, "--ping-interval", "20s", "--poll-interval-busy", "1s", "--poll-interval-idle", "1s");
-    const proxy = await s.behind(tunnel(s.gateway.port, 300));
+    const proxy = await s.behind(tunnel(s.gateway.port, 1000));
     const client = await s.open(proxy.url);
     await running(client, "websocket");
     for (let round = 0; round < 4; round++) {
@@ -313,25 +314,7 @@ describe("trouble", { concurrency: 3 }, () => {
     const s = await scene(t, "--poll-interval-busy", "1s");
     const client = await s.open(s.gateway.url);
     await running(client, "websocket");
-    const began = Date.now();
-    const total = 508;
-    let killed: Promise<void> | undefined;
-    const devices: string[] = [];
-    while (devices.length < total) {
-      const due = Math.min(total, Math.floor(((Date.now() - began) * 127) / 1000));
-      const names = Array.from({ length: due - devices.length }, (_, i) => `d${devices.length + i}`);
-      const lines = names.map((device) => JSON.stringify({ device, type: "t", severity: "major", id: `flood/${device}` }));
-      // What was not answered is sent again with the same ids.
-      await eventually("stored", async () => {
-        const answer = await s.gateway.api("POST", "/v1/alarms", lines.join("\n") || "\n").catch(() => null);
-        if (answer?.status === 202 || names.length === 0) return true;
-        return false;
-      });
-      devices.push(...names);
-      if (devices.length > total / 3) killed ??= s.gateway.kill().then(() => s.gateway.start());
-      await new Promise((soon) => setTimeout(soon, 20));
-    }
-    await killed;
+    const devices = await floodThroughKill(s.gateway, "plant");
     const seen = await eachShown(client, devices);
     assert.deepEqual(seen.gaps, []);
     assert.ok(seen.states.length > 1, "it was cut off");
