@@ -77,7 +77,7 @@ export async function shoot(gateway, browser, folder, schemes = ["light"], panel
     const picture = (name) => page.screenshot({ path: join(folder, `${name}${suffix}.png`) });
     await page.goto(`${gateway.url}/console#token=${admin}`);
     await page.getByRole("heading", { name: "Overview" }).waitFor();
-    await page.waitForTimeout(30_000); // for the charts to have something to show
+    await page.waitForTimeout(62_000); // for the charts to be full
     await picture("console");
     for (const name of panels.filter((one) => one !== "explain")) {
       await page.goto(`${gateway.url}/console#${name}`);
@@ -91,7 +91,7 @@ export async function shoot(gateway, browser, folder, schemes = ["light"], panel
     await page.waitForTimeout(800);
     await picture("console-explain");
     await page.goto(`${behind.url}/doctor#token=${gateway.token("zoe")}`);
-    await page.getByLabel("Watch for (seconds)").fill("6");
+    await page.getByLabel("Watch for (seconds)").fill("12");
     await page.getByRole("button", { name: "Examine" }).click();
     await page.getByRole("button", { name: "Copy the report" }).waitFor({ timeout: 30_000 });
     await page.evaluate(() => scrollTo(0, 0));
@@ -105,7 +105,7 @@ export async function shoot(gateway, browser, folder, schemes = ["light"], panel
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const folder = process.argv[2] ?? join(import.meta.dirname, "..", "..", "docs", "images");
   await mkdir(folder, { recursive: true });
-  const gateway = await startGateway();
+  const gateway = await startGateway("--ping-interval", "2s"); // the doctor looks on for a moment only
   const browser = await startBrowser();
   try {
     await shoot(gateway, browser, folder);
