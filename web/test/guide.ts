@@ -38,8 +38,18 @@ export function somebody(gateway: Gateway) {
 /** What a site has, by how its path ends; the page itself is html. */
 export type Site = Readonly<Record<string, readonly [type: string, body: string]>>;
 
+/** What to look for in a page. */
+export interface Places {
+  /** Is there when it is live. */
+  readonly live: string;
+  /** The line of an alarm of a device, which is critical and says "smoke". */
+  line(device: string): string;
+}
+
+const list: Places = { live: ':is([role=status], #state):has-text("live")', line: (device) => `li:has-text("critical: smoke (${device})")` };
+
 /** Opens a page of an origin of its own, and sees to it that an alarm comes and can be acknowledged there. */
-export async function tryPage(gateway: Gateway, browser: Browser, html: string, site: Site): Promise<void> {
+export async function tryPage(gateway: Gateway, browser: Browser, html: string, site: Site, places = list): Promise<void> {
   const who = somebody(gateway);
   const server = createServer(({ url = "" }, answer) => {
     const [type, body] =
@@ -54,11 +64,11 @@ export async function tryPage(gateway: Gateway, browser: Browser, html: string, 
     const errors: string[] = [];
     tab.on("pageerror", (error) => errors.push(String(error)));
     await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    await tab.locator("[role=status], #state").getByText("live").waitFor();
+    await tab.locator(places.live).waitFor();
     await who.raise("1");
-    await tab.locator("li", { hasText: `critical: smoke (${who.user}-1)` }).waitFor();
-    await tab.getByRole("button", { name: "Acknowledge" }).click();
-    await tab.getByRole("button", { name: "Acknowledge" }).waitFor({ state: "detached" });
+    const button = tab.locator(places.line(`${who.user}-1`)).getByRole("button", { name: "Acknowledge" });
+    await button.click();
+    await button.waitFor({ state: "detached" });
     assert.equal(await who.ackedBy("1"), who.user);
     assert.deepEqual(errors, []);
   } finally {

@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { startBrowser } from "./browser.js";
 import { startGateway, type Gateway } from "./gateway.js";
-import { guide, snippet, somebody, tryPage } from "./guide.js";
+import { guide, snippet, somebody, tryPage, type Places } from "./guide.js";
 import { installClient } from "./package.js";
 import { eventually } from "./wait.js";
 
@@ -68,6 +68,9 @@ async function follows(name: string, command: string, args: readonly string[], a
   }
 }
 
+/** Where things are in <tocsin-inbox>. */
+const element: Places = { live: '.connection[data-state="live"]', line: (device) => `.lines .line:has-text("${device}")` };
+
 const file = (name: string, text: string) => {
   writeFileSync(join(dir, name), text);
   return join(dir, name);
@@ -105,7 +108,7 @@ test("curl", { timeout: 60_000 }, async () => {
   }
 });
 
-for (const page of ["page.html", "old.html"]) {
+for (const page of ["inbox.html", "page.html", "old.html"]) {
   test(`in a browser: ${page}`, { timeout: 60_000 }, async () => {
     const text = snippet("html.md", page);
     assert.match(text, /https:\/\/alarms\.example\.com\/assets\//);
@@ -113,7 +116,7 @@ for (const page of ["page.html", "old.html"]) {
     const html = text.replaceAll("https://alarms.example.com", gateway.url);
     const browser = await startBrowser();
     try {
-      await tryPage(gateway, browser, html, {});
+      await tryPage(gateway, browser, html, {}, page === "inbox.html" ? element : undefined);
     } finally {
       await browser.close();
     }

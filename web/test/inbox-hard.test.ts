@@ -322,7 +322,7 @@ for (const colorScheme of ["light", "dark"] as const) {
 staged("another page uses it across origins, behind a bell, with events", async (stage) => {
   const { page, publish } = stage;
   await publish({ device: "o1", severity: "critical" });
-  const html = `<!doctype html><html lang="en"><title>Other</title><body><tocsin-inbox bell lang="en" url="${gateway.url}"></tocsin-inbox>
+  const html = `<!doctype html><html lang="en"><title>Other</title><body><tocsin-inbox bell lang="en" url="${gateway.url}" style="--tocsin-critical: rgb(120, 0, 60); --tocsin-size: 17px"></tocsin-inbox>
     <script type="module" src="${gateway.url}/assets/inbox/tocsin-inbox.js"></script>
     <script>window.told = []; for (const name of ["tocsin-state", "tocsin-count", "tocsin-open"]) document.addEventListener(name, (event) => { told.push([name, event.detail]); if (name === "tocsin-open") event.preventDefault(); });</script></body></html>`;
   const other = createServer((_, answer) => void answer.setHeader("Content-Type", "text/html").end(html));
@@ -337,6 +337,8 @@ staged("another page uses it across origins, behind a bell, with events", async 
     await bell.getByText("1").waitFor();
     assert.equal(await bell.getAttribute("data-worst"), "critical");
     await bell.click();
+    const looks = await stage.line("o1").locator(".severity").evaluate((one) => [getComputedStyle(one).color, getComputedStyle(one).fontSize]);
+    assert.deepEqual(looks, ["rgb(120, 0, 60)", "17px"], "as the page wants it");
     await stage.line("o1").locator(".name").click();
     const told = async () => page.evaluate(() => (window as unknown as { told: [string, Record<string, unknown>][] }).told);
     await eventually("the events", async () => new Set((await told()).map(([name]) => name)).size === 3);

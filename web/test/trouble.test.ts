@@ -98,6 +98,8 @@ describe("trouble", { concurrency: 3 }, () => {
     await running(client, "sse");
     await s.raise(3);
     await eachShown(client, s.devices);
+    const ways = proxy.asked.filter((path) => path.startsWith("/v1/inbox")).map((path) => path.replace(/\?.*/, ""));
+    assert.deepEqual(ways, ["/v1/inbox", "/v1/inbox/ws", "/v1/inbox", "/v1/inbox/sse"], "data in one round trip, then the best, then the next if it is not the network");
   });
 
   test("a proxy that buffers events: long poll, and what works is remembered", OPTIONS, async (t) => {
