@@ -59,11 +59,15 @@ func (l *Log) Leads() bool {
 // it among those that follow. Servers speak every second.
 const unheard = 3 * time.Second
 
-// followed fails when the leader that answered has lost most of the others: it does
-// not know yet that another one may lead by now, and what it says may be old.
+// followed fails when what a server says may be old: while nobody leads, each that
+// stores the log answers with what it has itself; and a leader that has lost most of
+// the others does not know yet that another one may lead by now.
 func followed(info *jetstream.StreamInfo) error {
 	if info.Cluster == nil {
 		return nil
+	}
+	if info.Cluster.Leader == "" {
+		return fmt.Errorf("%w: nobody leads the log", inbox.ErrUnavailable)
 	}
 	all, heard := 1, 1
 	for _, r := range info.Cluster.Replicas {
