@@ -138,6 +138,7 @@ func wiredCluster(t *testing.T, rng *rand.Rand, flags ...string) ([]*server, []f
 		s := prepareServer(t, append([]string{"--cluster-node", fmt.Sprint("n", i), "--cluster-listen", listen,
 			"--cluster-peers", strings.Join(lines.seenFrom(i, addresses), ","), "--reserve", fmt.Sprint(reserve)}, flags...)...)
 		s.flags = append(s.flags, "--cluster-secret-file", s.secretFile())
+		s.tells = true
 		c.nodes = append(c.nodes, s)
 	}
 	c.start(c.nodes...)
@@ -237,7 +238,9 @@ func externalCluster(t *testing.T, rng *rand.Rand, flags ...string) ([]*server, 
 	}
 	c := &cluster{t: t}
 	for i := range 3 {
-		c.nodes = append(c.nodes, prepareServer(t, append([]string{"--node", fmt.Sprint("gw", i), "--nats-url", strings.Join(urls, ","), "--replicas", "3"}, flags...)...))
+		s := prepareServer(t, append([]string{"--node", fmt.Sprint("gw", i), "--nats-url", strings.Join(urls, ","), "--replicas", "3"}, flags...)...)
+		s.tells = true
+		c.nodes = append(c.nodes, s)
 	}
 	c.start(c.nodes...)
 	store := func() []process { return []process{stores[rng.IntN(3)]} }

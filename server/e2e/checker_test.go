@@ -63,7 +63,7 @@ func newCheck(t *testing.T, lasts time.Duration, readers int) *check {
 		t.Logf("TOCSIN_CHECK_SEED=%d", c.seed)
 		for _, s := range c.nodes {
 			if t.Failed() {
-				t.Logf("%v says last:\n%.8000s", s.flags[:2], s.log)
+				t.Logf("%v said:\n%s", s.flags[:2], s.log)
 			}
 		}
 	})
