@@ -264,10 +264,30 @@ func (c *check) agreed(l *ledger) (entries []entry) {
 			got = append(got, e.Seq)
 		}
 		if !slices.Equal(got, want) {
-			c.t.Errorf("%v tells %d entries, the log has %d for readers", s.flags[:2], len(got), len(want))
+			c.t.Errorf("%v tells %d entries, the log has %d for readers; not told: %s; told besides: %s",
+				s.flags[:2], len(got), len(want), besides(want, got), besides(got, want))
 		}
 	}
 	return entries
+}
+
+// besides are the numbers that are in a and not in b, as ranges of what a has.
+func besides(a, b []uint64) string {
+	in := map[uint64]bool{}
+	for _, n := range b {
+		in[n] = true
+	}
+	var text strings.Builder
+	for i := 0; i < len(a); i++ {
+		from := i
+		for i < len(a) && !in[a[i]] {
+			i++
+		}
+		if i > from {
+			fmt.Fprintf(&text, " %d to %d (%d)", a[from], a[i-1], i-from)
+		}
+	}
+	return text.String()
 }
 
 // judge checks all that was promised.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // A Gap tells a reader that he cannot be served as asked, and how it is
@@ -273,20 +274,42 @@ func (r *Reader) Next(ctx context.Context, limit int) (Batch, error) {
 }
 
 // awaitHead waits until this node has caught up with what the log's leader had
-// when the reader came with a cursor above the node's head.
+// when the reader came with a cursor above the node's head. A leader of several
+// servers may itself be a moment behind those that follow it, from which the client's
+// node had what it told him: so a cursor lies beyond the end only if it does so for
+// as long as a node may be behind.
 func (r *Reader) awaitHead(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, staleAfter)
+	wait, cancel := context.WithTimeout(ctx, staleAfter)
 	defer cancel()
-	bounds, err := r.v.log.Bounds(ctx)
-	if err != nil {
-		return fmt.Errorf("ask for the end of the log: %w", err)
+	top := max(r.pos.Seq, r.pos.End)
+	for {
+		bounds, err := r.v.log.Bounds(wait)
+		if err != nil {
+			return fmt.Errorf("ask for the end of the log: %w", err)
+		}
+		if bounds.Last >= top {
+			break
+		}
+		select {
+		case <-time.After(askAgain):
+			continue
+		case <-wait.Done():
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		top = bounds.Last
+		break
 	}
-	if err := r.v.Wait(ctx, min(bounds.Last, max(r.pos.Seq, r.pos.End))); err != nil {
+	if err := r.v.Wait(ctx, top); err != nil {
 		return err
 	}
 	r.asked = true
 	return nil
 }
+
+// askAgain is how soon the leader is asked again whether it has a cursor by now.
+const askAgain = 100 * time.Millisecond
 
 // refresh brings the membership up to date; under the view's read lock.
 func (r *Reader) refresh(s *state) {
