@@ -273,21 +273,29 @@ func (r *Reader) Next(ctx context.Context, limit int) (Batch, error) {
 	}
 }
 
-// awaitHead waits until this node has caught up with what the log's leader had
-// when the reader came with a cursor above the node's head. A leader of several
-// servers may itself be a moment behind those that follow it, from which the client's
-// node had what it told him: so a cursor lies beyond the end only if it does so for
-// as long as a node may be behind.
+// awaitHead waits for what the reader's cursor has seen.
 func (r *Reader) awaitHead(ctx context.Context) error {
+	if err := r.v.reach(ctx, max(r.pos.Seq, r.pos.End)); err != nil {
+		return err
+	}
+	r.asked = true
+	return nil
+}
+
+// reach waits until this node has caught up with the sequence, which somebody has
+// from another node, as far as the log's leader has it. A leader of several servers
+// may itself be a moment behind those that follow it, from which the other node had
+// it: so it lies beyond the end of the log only if it does so for as long as a node
+// may be behind.
+func (v *View) reach(ctx context.Context, seq uint64) error {
 	wait, cancel := context.WithTimeout(ctx, staleAfter)
 	defer cancel()
-	top := max(r.pos.Seq, r.pos.End)
 	for {
-		bounds, err := r.v.log.Bounds(wait)
+		bounds, err := v.log.Bounds(wait)
 		if err != nil {
 			return fmt.Errorf("ask for the end of the log: %w", err)
 		}
-		if bounds.Last >= top {
+		if bounds.Last >= seq {
 			break
 		}
 		select {
@@ -298,14 +306,10 @@ func (r *Reader) awaitHead(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		top = bounds.Last
+		seq = bounds.Last
 		break
 	}
-	if err := r.v.Wait(ctx, top); err != nil {
-		return err
-	}
-	r.asked = true
-	return nil
+	return v.Wait(ctx, seq)
 }
 
 // askAgain is how soon the leader is asked again whether it has a cursor by now.
