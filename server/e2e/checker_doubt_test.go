@@ -18,9 +18,7 @@ func calm(t *testing.T) (*check, *ledger, []entry) {
 	c := newCheck(t, 0, 10)
 	s := newServer(t, "--fold", "0")
 	c.nodes, c.front = []*server{s}, s
-	for i := range checkDevices {
-		s.want(s.request("PUT", "/v1/devices/device-"+string(rune('0'+i%10)), s.root(), `{"groups":["group-`+string(rune('0'+i%4))+`"]}`), 200)
-	}
+	c.assign()
 	c.addReaders()
 	c.addFeeders(len(doors))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -53,7 +51,7 @@ func calm(t *testing.T) (*check, *ledger, []entry) {
 func TestTheCheckerFindsWhatIsWrong(t *testing.T) {
 	c, l, entries := calm(t)
 	find := func() (all []string) {
-		all = slices.Concat(l.checkReceipts(c.feeders), l.checkChain(), c.checkCounters(l))
+		all = slices.Concat(l.checkReceipts(c.feeders), l.checkChain(), l.checkRoutes(), c.checkCounters(l))
 		for _, h := range c.hoppers {
 			if err := h.check(entries); err != nil {
 				all = append(all, h.user+": "+err.Error())

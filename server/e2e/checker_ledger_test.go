@@ -120,17 +120,43 @@ func (l *ledger) checkChain() (wrong []string) {
 	return wrong
 }
 
-// told are the sequences of what readers with these groups are told.
+// checkRoutes looks whether every open alarm is where its device's groups are.
+func (l *ledger) checkRoutes() (wrong []string) {
+	for subject, e := range l.newest {
+		device, _, _, ok := inbox.ParseAlarmSubject(subject)
+		if d := l.newest[inbox.DeviceSubject(device)]; ok && d != nil && e.Open() && !slices.Equal(d.Groups, l.groups[subject]) {
+			wrong = append(wrong, fmt.Sprintf("%s is open in %v, its device is in %v", subject, l.groups[subject], d.Groups))
+		}
+	}
+	return wrong
+}
+
+// told are the sequences of what is told of devices that stay where they are.
 func (l *ledger) told() (seqs []uint64) {
 	for _, e := range l.order {
-		if strings.HasPrefix(e.Subject, "alarm.") && !e.Quiet {
+		if strings.HasPrefix(e.Subject, "alarm.") && !strings.HasPrefix(e.Subject, "alarm.roaming-") && !e.Quiet {
 			seqs = append(seqs, e.Seq)
 		}
 	}
 	return seqs
 }
 
-// Counters as they stand beside the entries.
+// visible says whether users with these groups see the alarm.
+func (l *ledger) visible(subject string, groups []string) bool {
+	return slices.ContainsFunc(groups, func(g string) bool { return g == "*" || slices.Contains(l.groups[subject], g) })
+}
+
+// groupsOf are those that the directory gives a user.
+func (l *ledger) groupsOf(user string, of []string) (groups []string) {
+	for _, g := range of {
+		if e := l.newest[inbox.MemberSubject(g, user)]; e != nil && e.Active {
+			groups = append(groups, g)
+		}
+	}
+	return groups
+}
+
+// counters as they stand beside the entries.
 type counters struct {
 	Unread int
 	Active map[string]int
@@ -147,7 +173,7 @@ func (l *ledger) recount(groups []string, mark uint64) counters {
 		if e.Severity == 0 || !strings.HasPrefix(subject, "alarm.") {
 			continue
 		}
-		if !slices.ContainsFunc(groups, func(g string) bool { return g == "*" || slices.Contains(l.groups[subject], g) }) {
+		if !l.visible(subject, groups) {
 			continue
 		}
 		if e.AnnouncedAt() > mark {

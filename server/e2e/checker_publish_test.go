@@ -84,6 +84,9 @@ func (f *feeder) group(n int) []event {
 		id := fmt.Sprintf("%s-%d-%d", f.name, n, i)
 		list[i] = event{ID: id, Device: fmt.Sprint("device-", f.rng.IntN(checkDevices)), Type: fmt.Sprint("t", f.rng.IntN(checkTypes)),
 			Severity: []string{"critical", "major", "minor", "warning"}[f.rng.IntN(4)], State: "raised", Message: id}
+		if f.rng.IntN(8) == 0 {
+			list[i].Device = fmt.Sprint("roaming-", f.rng.IntN(roamingDevices))
+		}
 		if f.rng.IntN(5) < 2 {
 			list[i].State = "cleared"
 		}

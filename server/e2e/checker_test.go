@@ -38,6 +38,7 @@ type check struct {
 	feeders []*feeder
 	hoppers []*hopper
 	marks   []*marker
+	rovers  []*hopper // whose groups change
 }
 
 // newCheck reads how long, with how many and by which seed.
@@ -95,21 +96,14 @@ func (c *check) run(faults []fault) {
 		addresses = append(addresses, s.http)
 	}
 	c.front = &server{t: t, http: strings.TrimPrefix(transporttest.Nginx(t, addresses), "http://"), secret: c.nodes[0].secret}
-	var directory strings.Builder
-	for i := range checkDevices {
-		fmt.Fprintf(&directory, `{"device":"device-%d","groups":["group-%d"]}`+"\n", i, i%4)
-	}
-	c.front.want(c.front.request("POST", "/v1/directory", c.front.root(), directory.String(), "Content-Type", "application/x-ndjson"), 200)
-	// Alarms that a node raises before it knows of their devices' groups are held back
-	// and moved, and what happened to them before that is told to nobody.
-	c.quiet(200 * time.Millisecond)
-
+	c.assign()
 	ctx, cancel := context.WithCancel(t.Context())
 	publishing, enough := context.WithCancel(ctx)
 	var reading, feeding sync.WaitGroup
 	defer reading.Wait()
 	defer cancel()
 	c.addReaders()
+	c.addRovers(4)
 	c.addFeeders(2 * len(doors))
 	for _, h := range c.hoppers {
 		reading.Go(func() { h.run(ctx, 3*time.Second) }) // ends with the context
@@ -117,19 +111,38 @@ func (c *check) run(faults []fault) {
 	for _, m := range c.marks {
 		reading.Go(func() { m.run(publishing) }) // ends with the context
 	}
+	for _, r := range c.rovers {
+		reading.Go(func() { r.run(ctx, 3*time.Second) }) // ends with the context
+	}
 	for _, f := range c.feeders {
 		feeding.Go(func() { f.run(publishing) }) // ends with the context, or a refusal
 	}
+	feeding.Go(func() { c.reassign(publishing) }) // ends with the context
 	c.strike(faults)
 	enough()
 	feeding.Wait()
 	c.quiet(quietFor)
 	l := readLedger(t, c.nodes[c.rng.IntN(len(c.nodes))])
 	entries := c.agreed(l)
-	settle(t, c.hoppers, entries)
+	settle(t, slices.Concat(c.hoppers, c.rovers), entries)
 	cancel()
 	reading.Wait()
 	c.judge(l, entries)
+}
+
+// assign gives the devices their groups, and waits until all nodes know of it: alarms
+// that a node raises before are held back and moved, and what happened to them until
+// then is told to nobody.
+func (c *check) assign() {
+	var directory strings.Builder
+	for i := range checkDevices {
+		fmt.Fprintf(&directory, `{"device":"device-%d","groups":["group-%d"]}`+"\n", i, i%4)
+	}
+	for i := range roamingDevices {
+		fmt.Fprintf(&directory, `{"device":"roaming-%d","groups":[%q]}`+"\n", i, roamingGroups[i%2])
+	}
+	c.front.want(c.front.request("POST", "/v1/directory", c.front.root(), directory.String(), "Content-Type", "application/x-ndjson"), 200)
+	c.quiet(200 * time.Millisecond)
 }
 
 // addReaders begins the readers: some are in one group, some in several, one in six
@@ -148,6 +161,9 @@ func (c *check) addReaders() {
 			groups = append(groups, fmt.Sprint("group-", (i+1)%4))
 		}
 		h := newHopper(c.front, fmt.Sprint("user-", i), c.seed+uint64(i), allWays, groups...)
+		if groups[0] == "*" { // what roams is for others to look at; a page counts it in
+			h.ways, h.passes = allWays[:4], roams
+		}
 		if h.bases = []string{c.front.url()}; i%3 == 0 {
 			h.bases = direct
 		}
@@ -264,7 +280,9 @@ func (c *check) agreed(l *ledger) (entries []entry) {
 		entries = everything(c.t, s)
 		var got []uint64
 		for _, e := range entries {
-			got = append(got, e.Seq)
+			if !roams(e) {
+				got = append(got, e.Seq)
+			}
 		}
 		if !slices.Equal(got, want) {
 			c.t.Errorf("%v tells %d entries, the log has %d for readers; not told: %s; told besides: %s",
@@ -304,7 +322,7 @@ func (c *check) judge(l *ledger, entries []entry) {
 		}
 	}
 	t.Logf("%d events acknowledged, %d requests sent again, %d entries in the log, %d told", stored, again, len(l.order), len(entries))
-	wrong := slices.Concat(l.checkReceipts(c.feeders), l.checkChain(), c.checkCounters(l))
+	wrong := slices.Concat(l.checkReceipts(c.feeders), l.checkChain(), l.checkRoutes(), c.checkCounters(l), c.checkRovers(l))
 	for i, text := range wrong {
 		if i == 20 {
 			t.Errorf("and %d more", len(wrong)-i)
