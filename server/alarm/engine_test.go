@@ -1,10 +1,12 @@
 package alarm_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,6 +128,35 @@ func TestSentAgainHasTheFirstOutcome(t *testing.T) {
 	}
 	if r := n.engine.Publish(t.Context(), "somebody else", []alarm.Event{ev("1", "raised")})[0]; r.Duplicate || r.Status != "repeated" {
 		t.Errorf("the id of another publisher: %+v", r)
+	}
+}
+
+// behind is a log that does not find, for once, what was stored last.
+type behind struct {
+	inbox.Log
+	is *atomic.Bool
+}
+
+func (l behind) At(ctx context.Context, seq uint64) (inbox.Message, error) {
+	if l.is.CompareAndSwap(true, false) {
+		return inbox.Message{}, inbox.ErrNotFound
+	}
+	return l.Log.At(ctx, seq)
+}
+
+// A first outcome that whoever is asked does not have yet is to be asked for again.
+func TestSentAgainWhileALeaderIsBehind(t *testing.T) {
+	var is atomic.Bool
+	n := newNode(t, behind{&inbox.MemoryLog{}, &is}, false)
+	ev := alarm.Event{ID: "1", Device: "d", Type: "t", Severity: "major"}
+	first := n.one(ev)
+	is.Store(true)
+	if r := n.one(ev); !errors.Is(r.Err, inbox.ErrUnavailable) || is.Load() {
+		t.Errorf("while it is behind: %+v", r)
+	}
+	first.Duplicate = true
+	if r := n.one(ev); r != first {
+		t.Errorf("sent once more: %+v, want %+v", r, first)
 	}
 }
 

@@ -154,6 +154,11 @@ func (e *Engine) outcome(ctx context.Context, n *inbox.Entry, r inbox.Receipt) R
 	}
 	if r.Duplicate {
 		m, err := e.o.Log.At(ctx, r.Seq)
+		if errors.Is(err, inbox.ErrNotFound) {
+			// It is there, and too young to be purged: who was asked is behind, a
+			// leader that does not know yet of the next one.
+			err = fmt.Errorf("%w: %w", inbox.ErrUnavailable, err)
+		}
 		if err != nil {
 			return Result{Status: StatusRejected, Err: fmt.Errorf("read the first outcome: %w", err)}
 		}

@@ -265,6 +265,9 @@ func (s *Server) appendResults(b []byte, p *publishing, results []alarm.Result) 
 			next++
 		}
 		counts[r.Status]++
+		if r.Err != nil && explain(r.Err).kind == internal {
+			s.o.Logger.Error("an event was not taken", "reason", r.Err)
+		}
 		b = appendResult(b, &r)
 	}
 	for status, n := range counts {
