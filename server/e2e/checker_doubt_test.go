@@ -62,7 +62,7 @@ func TestTheCheckerFindsWhatIsWrong(t *testing.T) {
 	if wrong := find(); len(wrong) > 0 {
 		t.Fatalf("where nothing is wrong: %s", strings.Join(wrong, "\n"))
 	}
-	h, f := c.hoppers[0], c.feeders[1]
+	h, f := c.hoppers[2], c.feeders[1] // who looks at all that he gets
 	whole, receipts, order, newest := h.got, f.receipts, l.order, l.newest
 	middle := len(whole) / 2
 	alarms := slices.DeleteFunc(slices.Clone(order), func(e *inbox.Entry) bool { return e.Rev == 0 })

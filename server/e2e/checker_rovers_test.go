@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,11 +73,14 @@ func (c *check) reassign(ctx context.Context) {
 func (c *check) checkRovers(l *ledger) (wrong []string) {
 	for _, h := range c.rovers {
 		groups := l.groupsOf(h.user, allGroups)
-		known, gaps := stateOf(h.got)
+		h.mu.Lock()
+		got, odds := slices.Clone(h.got), slices.Clone(h.odd)
+		h.mu.Unlock()
+		known, gaps := stateOf(got)
 		complain := func(format string, args ...any) {
 			wrong = append(wrong, fmt.Sprintf("%s, %v, after %d gaps: ", h.user, groups, gaps)+fmt.Sprintf(format, args...))
 		}
-		for _, odd := range h.odd {
+		for _, odd := range odds {
 			complain("%s", odd)
 		}
 		for subject, e := range l.newest {
@@ -98,6 +102,24 @@ func (c *check) checkRovers(l *ledger) (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// settleRovers waits until the rovers know what they should, or the time is up;
+// checkRovers says what is wrong.
+func (c *check) settleRovers(l *ledger) {
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	waitFor(ctx, nil, func() bool {
+		pause(ctx, 100*time.Millisecond)
+		return len(c.checkRovers(l)) == 0
+	})
+	gaps := 0
+	for _, h := range c.rovers {
+		h.mu.Lock()
+		gaps += len(h.gaps)
+		h.mu.Unlock()
+	}
+	c.t.Logf("those whose groups changed were told of %d gaps", gaps)
 }
 
 // stateOf is what a client knows who has taken these entries as the protocol says.

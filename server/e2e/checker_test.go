@@ -124,7 +124,8 @@ func (c *check) run(faults []fault) {
 	c.quiet(quietFor)
 	l := readLedger(t, c.nodes[c.rng.IntN(len(c.nodes))])
 	entries := c.agreed(l)
-	settle(t, slices.Concat(c.hoppers, c.rovers), entries)
+	settle(t, c.hoppers, entries)
+	c.settleRovers(l)
 	cancel()
 	reading.Wait()
 	c.judge(l, entries)
@@ -205,7 +206,7 @@ func (c *check) strike(faults []fault) {
 			if c.t.Failed() || time.Since(began) >= c.lasts {
 				return
 			}
-			lasts := 1 + time.Duration(c.rng.Int64N(int64(f.most)))
+			lasts := 1 + time.Duration(c.rng.Int64N(int64(min(f.most, c.lasts/8))))
 			c.t.Logf("%6.1f s: %s, for %.1f s", time.Since(began).Seconds(), f.name, lasts.Seconds())
 			mend := f.strike()
 			pause(c.t.Context(), lasts)
