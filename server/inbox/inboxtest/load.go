@@ -52,3 +52,77 @@ func loadMoving(t *testing.T, log inbox.Log) {
 		t.Errorf("from a small window: %d changes are told, gaps %v", len(g.Bodies), g.Gaps)
 	}
 }
+
+// lagging is a log whose tail stands still, once told to, until its leader is asked
+// for the end.
+type lagging struct {
+	inbox.Log
+	still chan struct{} // closed when the tail is to stand still
+	asked chan struct{} // closed when the leader is asked after that
+	once  *sync.Once
+}
+
+func (l lagging) Bounds(ctx context.Context) (inbox.Bounds, error) {
+	select {
+	case <-l.still:
+		l.once.Do(func() { close(l.asked) })
+	default:
+	}
+	return l.Log.Bounds(ctx)
+}
+
+func (l lagging) Scan(ctx context.Context, s inbox.Scan, each func(inbox.Message) error) error {
+	return l.Log.Scan(ctx, s, func(m inbox.Message) error {
+		select {
+		case <-l.still:
+			select {
+			case <-l.asked:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		default:
+		}
+		return each(m)
+	})
+}
+
+// one keeps the mark of one user.
+type one struct {
+	inbox.Marks
+	mark inbox.Mark
+}
+
+func (k *one) Update(_ context.Context, _ string, change func(inbox.Mark) (inbox.Mark, error)) (m inbox.Mark, err error) {
+	if m, err = change(k.mark); err == nil {
+		k.mark = m
+	}
+	return m, err
+}
+
+// markAhead: what a client has read at a node that is ahead is read at one that is
+// behind too, and not less.
+func markAhead(t *testing.T, log inbox.Log) {
+	w := NewWriter(t, log)
+	a := w.Route("a")
+	w.Member("a", "ann", true)
+	fast, _ := StartView(t, log, inbox.ViewOptions{})
+	for _, what := range []string{"the cursor", "the mark"} {
+		l := lagging{log, make(chan struct{}), make(chan struct{}), new(sync.Once)}
+		slow, _ := StartView(t, l, inbox.ViewOptions{})
+		close(l.still)
+		for i := range 3 {
+			Reach(t, fast, w.Alarm(fmt.Sprint("d", i), a, inbox.Major, what))
+		}
+		cursor, marks := Poll(t, fast, "ann", inbox.Start{}, 9).Cursor, &one{}
+		if what == "the mark" { // is at the end; what is read now is less
+			if _, err := fast.MarkRead(t.Context(), marks, "ann", nil, cursor, nil); err != nil {
+				t.Fatal(err)
+			}
+			cursor = inbox.Earliest
+		}
+		counts, err := slow.MarkRead(t.Context(), marks, "ann", nil, cursor, nil)
+		if err != nil || counts.Unread != 0 || marks.mark.Upto < fast.Head() {
+			t.Errorf("%s is ahead: %+v, %+v, %v", what, counts, marks.mark, err)
+		}
+	}
+}

@@ -47,6 +47,7 @@ var scenarios = []scenario{
 	{"a load with repeats and steps back", loadRepeats},
 	{"a purge in the middle of a load", loadPurge},
 	{"a load while everything moves on", loadMoving},
+	{"a read mark from a node that is ahead", markAhead},
 	{"a reader that never reads holds up nobody", neverReads},
 	{"memberships reach open readers at their place", memberships},
 	{"who joins a group hears of what comes right after it", joinedWhileRung},
