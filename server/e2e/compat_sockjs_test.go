@@ -131,7 +131,7 @@ func (p *sockPoller) has(so func(*sockPoller) bool) bool {
 // the other one, without a loss or a repeat.
 func TestSockJSAtTwoNodesBehindNginx(t *testing.T) {
 	nats := startNATS(t)
-	one, two := newServer(t, "--nats-url", nats), newServer(t, "--nats-url", nats)
+	one, two := newServer(t, "--nats-url", nats, "--node", "gw1"), newServer(t, "--nats-url", nats, "--node", "gw2")
 	front := transporttest.Nginx(t, []string{one.http, two.http})
 	ctx, cancel := context.WithCancel(t.Context())
 	var all []*sockPoller
@@ -195,12 +195,15 @@ func everyone(t *testing.T, all []*sockPoller, what string, so func(*sockPoller)
 	}
 }
 
+// stompConnections is how many there are at this node.
 func stompConnections(t *testing.T, s *server) (n int) {
 	t.Helper()
-	var list struct{ Connections []struct{ Transport string } }
+	var list struct {
+		Connections []struct{ Transport, Node string }
+	}
 	s.want(s.request("GET", "/v1/connections", s.root(), ""), 200).json(t, &list)
 	for _, c := range list.Connections {
-		if c.Transport == "stomp" {
+		if c.Transport == "stomp" && c.Node == s.name() {
 			n++
 		}
 	}

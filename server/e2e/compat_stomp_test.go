@@ -83,7 +83,7 @@ func (c *stompClient) done(head string) {
 // other.
 func TestStompAtTwoNodesBehindNginx(t *testing.T) {
 	nats := startNATS(t)
-	one, two := newServer(t, "--nats-url", nats), newServer(t, "--nats-url", nats)
+	one, two := newServer(t, "--nats-url", nats, "--node", "gw1"), newServer(t, "--nats-url", nats, "--node", "gw2")
 	front := transporttest.Nginx(t, []string{one.http, two.http})
 	var clients []*stompClient
 	for i := range 6 {
@@ -93,13 +93,7 @@ func TestStompAtTwoNodesBehindNginx(t *testing.T) {
 	}
 	at := map[string]int{}
 	for _, s := range []*server{one, two} {
-		var list struct{ Connections []struct{ Transport string } }
-		s.want(s.request("GET", "/v1/connections", s.root(), ""), 200).json(t, &list)
-		for _, c := range list.Connections {
-			if c.Transport == "stomp" {
-				at[s.http]++
-			}
-		}
+		at[s.http] = stompConnections(t, s)
 	}
 	if at[one.http] == 0 || at[two.http] == 0 || at[one.http]+at[two.http] != len(clients) {
 		t.Fatalf("clients are at %v", at)

@@ -21,7 +21,7 @@ var ErrOff = errors.New("no evidence of deliveries is kept")
 type Options struct {
 	View     *inbox.View
 	Log      inbox.Source
-	Registry *presence.Registry
+	Cluster  *presence.Cluster
 	Evidence *presence.Evidence
 	// Unassigned are the groups of a device that the directory does not know.
 	Unassigned []string
@@ -124,7 +124,7 @@ func (x *Explainer) Explain(ctx context.Context, q Question) (Report, error) {
 	if q.Self && !visible {
 		return Report{}, alarm.ErrNotFound
 	}
-	i.sessions()
+	i.sessions(ctx)
 	switch {
 	case !visible:
 		return i.Report, nil
@@ -262,11 +262,15 @@ func (i *inquiry) meet() bool {
 }
 
 // sessions tells where the user is connected.
-func (i *inquiry) sessions() {
+func (i *inquiry) sessions(ctx context.Context) {
 	var now []string
 	if i.o.Evidence == nil {
-		for _, c := range i.o.Registry.Clients(i.Question.User) {
-			now = append(now, fmt.Sprintf("%s at %s since %s, up to entry %d", c.Transport, c.Node, clock(c.Since), c.Position))
+		for _, c := range i.o.Cluster.Clients(ctx, i.Question.User) {
+			upto := ""
+			if c.Placed {
+				upto = fmt.Sprintf(", up to entry %d", c.Position)
+			}
+			now = append(now, fmt.Sprintf("%s at %s since %s%s", c.Transport, c.Node, clock(c.Since), upto))
 		}
 	}
 	for _, s := range i.seen {

@@ -79,7 +79,7 @@ func (s *Server) getAppPush(c echo.Context, sv *service, talks *apppush.Options)
 }
 
 // postAppPush is POST /push: a message to users. It says how many of them are
-// online at this node.
+// online, at whichever node.
 func (s *Server) postAppPush(c echo.Context, id auth.Identity) error {
 	var body struct {
 		ID      string          `json:"id"`
@@ -113,23 +113,7 @@ func (s *Server) postAppPush(c echo.Context, id auth.Identity) error {
 	return writeJSON(c, http.StatusOK, struct {
 		Users  int `json:"users"`
 		Online int `json:"online"`
-	}{len(users), s.sessions.online(users)})
-}
-
-// online says how many of these users, each of whom is there once, have a stream
-// open.
-func (s *sessions) online(users []string) (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, user := range users {
-		for _, one := range s.of[user] {
-			if one.stream {
-				n++
-				break
-			}
-		}
-	}
-	return n
+	}{len(users), s.o.Cluster.Online(users)})
 }
 
 // appPlaces are the places of this protocol.

@@ -40,6 +40,7 @@ func (a *attendance) Known(d *transports.Dialogue, id transports.Identity) {
 			attributes = who.Attributes
 		}
 		a.present = a.s.o.Presence.ConnectWith(id.User, a.transport, attributes)
+		a.seat.present = a.present
 	}
 	if ok {
 		a.s.sit(a.seat, who)

@@ -7,7 +7,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"tocsin/server/auth"
-	"tocsin/server/presence"
 )
 
 // Compat says which older protocols are served (docs/compat): nil ones are not.
@@ -20,9 +19,6 @@ type Compat struct {
 
 	// Places keep cursors for clients that keep none themselves; required.
 	Places Places
-	// Online says who is connected to all nodes, and over what; nil: to this one. The
-	// error is one of the package inbox.
-	Online func(ctx context.Context) ([]presence.Client, error)
 	// PublishFrom are the networks whose hosts may publish by the doors of these
 	// protocols without a token. It is the address of the connection that counts,
 	// so a proxy's where there is one.

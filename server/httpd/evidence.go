@@ -65,25 +65,30 @@ func (s *Server) getExplain(c echo.Context, id auth.Identity) error {
 	return writeJSON(c, http.StatusOK, r)
 }
 
-// getConnections is GET /v1/connections: who is connected to this node.
+// getConnections is GET /v1/connections: who is connected, and to which node.
 func (s *Server) getConnections(c echo.Context, _ auth.Identity) error {
 	type connection struct {
-		Connection string `json:"connection"`
-		User       string `json:"user"`
-		Transport  string `json:"transport"`
-		Node       string `json:"node"`
-		Since      string `json:"since"`
-		Subscribed bool   `json:"subscribed"`
-		Position   uint64 `json:"position"`
+		Connection string  `json:"connection"`
+		User       string  `json:"user"`
+		Transport  string  `json:"transport"`
+		Node       string  `json:"node"`
+		Since      string  `json:"since"`
+		Subscribed bool    `json:"subscribed"`
+		Position   *uint64 `json:"position"` // null: the node did not say
 	}
-	clients := s.o.Presence.Clients(c.QueryParam("user"))
+	clients := s.o.Cluster.Clients(c.Request().Context(), c.QueryParam("user"))
 	answer := struct {
 		Connections []connection `json:"connections"`
 		Head        uint64       `json:"head"`
 	}{make([]connection, len(clients)), s.o.View.Head()}
-	for i, p := range clients {
+	for i := range clients {
+		p := &clients[i]
+		var position *uint64
+		if p.Placed {
+			position = &p.Position
+		}
 		answer.Connections[i] = connection{p.Connection, p.User, p.Transport, p.Node,
-			p.Since.UTC().Format(inbox.TimeFormat), p.Subscribed, p.Position}
+			p.Since.UTC().Format(inbox.TimeFormat), p.Subscribed, position}
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return writeJSON(c, http.StatusOK, answer)

@@ -56,7 +56,7 @@ func (w *world) witness(o *Options) {
 	go recorder.Run(w.t.Context()) // ends with the test
 	evidence := presence.NewEvidence(presence.EvidenceOptions{Feed: feed, View: w.view, Log: w.log, Registry: o.Presence})
 	o.Explain = explaining.New(explaining.Options{
-		View: w.view, Log: w.log, Registry: o.Presence, Evidence: evidence, Unassigned: []string{"unassigned"},
+		View: w.view, Log: w.log, Cluster: presence.NewCluster(presence.ClusterOptions{Registry: o.Presence}), Evidence: evidence, Unassigned: []string{"unassigned"},
 	})
 }
 

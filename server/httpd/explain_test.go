@@ -90,7 +90,7 @@ func TestExplain(t *testing.T) {
 
 func TestExplainWithoutEvidence(t *testing.T) {
 	w := newWorld(t, func(o *Options) {
-		o.Explain = explaining.New(explaining.Options{View: o.View, Registry: o.Presence, Unassigned: []string{"unassigned"}})
+		o.Explain = explaining.New(explaining.Options{View: o.View, Cluster: presence.NewCluster(presence.ClusterOptions{Registry: o.Presence}), Unassigned: []string{"unassigned"}})
 	})
 	w.do("PUT", "/v1/users/sue", `{"groups":["crew"]}`).want(200)
 	w.openStream("sue", "")
@@ -104,7 +104,7 @@ func TestExplainDoesNotWaitForTheEvidence(t *testing.T) {
 	w := newWorld(t, nil)
 	o := &w.server.o // nobody records into this one
 	evidence := presence.NewEvidence(presence.EvidenceOptions{Feed: &memoryFeed{}, View: w.view, Log: w.log, Registry: o.Presence})
-	o.Explain = explaining.New(explaining.Options{View: w.view, Log: w.log, Registry: o.Presence, Evidence: evidence})
+	o.Explain = explaining.New(explaining.Options{View: w.view, Log: w.log, Cluster: presence.NewCluster(presence.ClusterOptions{Registry: o.Presence}), Evidence: evidence})
 	w.do("PUT", "/v1/users/sue", `{"groups":["crew"]}`).want(200)
 	w.openStream("sue", "")
 	id := w.raise("d1")

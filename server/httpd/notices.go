@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 
@@ -177,40 +178,23 @@ type online struct {
 	Connections int      `json:"connections"`
 }
 
-// getOnline is GET /notice/online: who is connected, over whatever, for those who
+// getOnline is GET /notice/online: who is connected to any node, over whatever, for those who
 // administrate or come from a network that is trusted.
 func (s *Server) getOnline(c echo.Context) error {
 	if _, err := s.identify(c, auth.ScopeAdmin); err != nil && !s.trusted(c) {
 		return err
 	}
-	clients, err := s.connected(c.Request().Context())
-	if err != nil {
-		return err
-	}
-	users := []online{}
-	at := map[string]int{}
-	for i := range clients {
-		p := &clients[i]
-		k, known := at[p.User]
-		if !known {
-			k = len(users)
-			at[p.User] = k
-			users = append(users, online{User: p.User})
-		}
-		u := &users[k]
-		if u.Connections++; !slices.Contains(u.Transports, p.Transport) {
-			u.Transports = append(u.Transports, p.Transport)
+	people, _, _, _ := s.o.Cluster.People(presence.Look{Limit: math.MaxInt})
+	users := make([]online, len(people))
+	for i, p := range people {
+		users[i].User = p.User
+		for _, over := range p.Over {
+			users[i].Connections += over.Connections
+			users[i].Transports = append(users[i].Transports, over.Transport)
 		}
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return writeNotices(c, users)
-}
-
-func (s *Server) connected(ctx context.Context) ([]presence.Client, error) {
-	if online := s.o.Compat.Online; online != nil {
-		return online(ctx)
-	}
-	return s.o.Presence.Clients(""), nil
 }
 
 // writeNotices answers as the systems do that this protocol comes from.

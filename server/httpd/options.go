@@ -91,6 +91,12 @@ type Options struct {
 	// Presence is told who is connected and how far he is; nil is one of its own.
 	// Whoever hands one over has it swept.
 	Presence *presence.Registry
+	// Backup writes everything that is stored, while all goes on; last: nothing can
+	// be stored from then on. nil: it is not offered.
+	Backup func(ctx context.Context, w io.Writer, last bool) error
+	// Cluster answers who is connected to all nodes; nil is the one of Presence
+	// alone. New has it tell what must end here; whoever hands it over runs it.
+	Cluster *presence.Cluster
 	// Explain answers for deliveries; nil: it is not offered.
 	Explain Explainer
 
@@ -112,8 +118,8 @@ type Options struct {
 	// Origins are the web origins, besides the server's own, whose pages may call
 	// it: https://host[:port] each, or * for all.
 	Origins []string
-	// Connections are the streams that one user may have open at this node; one
-	// more ends the oldest. 0 is 20.
+	// Connections are the streams that one user may have open at this node, and by
+	// Cluster at all of them; one more ends the oldest. 0 is 20.
 	Connections int
 	// AuthTimeout is how long a WebSocket may take to say whose it is; 0 is 10 s.
 	AuthTimeout time.Duration
@@ -141,6 +147,10 @@ type Options struct {
 	// DrainSpread is the time over which streams are sent away when the node goes
 	// down; 0 is 30 s, negative is all at once.
 	DrainSpread time.Duration
+	// Linger is how long, at least, the node goes on answering once it has said that
+	// it goes, so that who sends it clients hears of it first; never longer than
+	// DrainSpread. 0 is 5 s, negative is not at all.
+	Linger time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -149,6 +159,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Presence == nil {
 		o.Presence = presence.New(presence.Options{})
+	}
+	if o.Cluster == nil {
+		o.Cluster = presence.NewCluster(presence.ClusterOptions{Registry: o.Presence})
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -166,5 +179,6 @@ func (o Options) withDefaults() Options {
 	o.HeaderTimeout = cmp.Or(o.HeaderTimeout, 10*time.Second)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 2*time.Minute)
 	o.DrainSpread = cmp.Or(o.DrainSpread, 30*time.Second)
+	o.Linger = cmp.Or(o.Linger, 5*time.Second)
 	return o
 }

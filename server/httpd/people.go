@@ -32,10 +32,29 @@ func (s *Server) crowds(found map[string]presence.Crowd) map[string]crowdJSON {
 
 // overJSON is how a user is connected over one transport.
 type overJSON struct {
-	Transport   string `json:"transport"`
+	Transport   string   `json:"transport"`
+	Connections int      `json:"connections"`
+	Since       string   `json:"since"`
+	Seen        string   `json:"last_seen"`
+	Nodes       []string `json:"nodes"`
+}
+
+// nodeJSON is a node of the cluster.
+type nodeJSON struct {
+	Node        string `json:"node"`
+	Epoch       string `json:"epoch"`
+	Users       int    `json:"users"`
 	Connections int    `json:"connections"`
-	Since       string `json:"since"`
-	Seen        string `json:"last_seen"`
+	Heard       string `json:"heard"`
+}
+
+func (s *Server) nodes() []nodeJSON {
+	nodes := s.o.Cluster.Nodes()
+	all := make([]nodeJSON, len(nodes))
+	for i, n := range nodes {
+		all[i] = nodeJSON{n.Name, n.Run, n.Users, n.Connections, inTime(n.Heard)}
+	}
+	return all
 }
 
 // personJSON is a user who is connected.
@@ -46,7 +65,7 @@ type personJSON struct {
 	Over  []overJSON `json:"over"`
 }
 
-// getPresence is GET /v1/presence: who is connected to this node, over what.
+// getPresence is GET /v1/presence: who is connected to which nodes, over what.
 func (s *Server) getPresence(c echo.Context, _ auth.Identity) error {
 	in := c.QueryParams()
 	q := presence.Look{Prefix: in.Get("prefix"), Transport: in.Get("transport"), After: in.Get("after")}
@@ -57,19 +76,20 @@ func (s *Server) getPresence(c echo.Context, _ auth.Identity) error {
 	if _, known := s.waits[q.Transport]; q.Transport != "" && !known {
 		return &transports.ParamError{Param: "transport", Detail: "want the name of a transport, as GET /v1/transports has it"}
 	}
-	people, next, total, crowds := s.o.Presence.People(q)
+	people, next, total, crowds := s.o.Cluster.People(q)
 	answer := struct {
 		Users      []personJSON         `json:"users"`
 		Next       *string              `json:"next"`
 		Total      int                  `json:"total"`
 		Transports map[string]crowdJSON `json:"transports"`
+		Nodes      []nodeJSON           `json:"nodes"`
 		Node       string               `json:"node"`
 		Time       string               `json:"time"`
-	}{make([]personJSON, len(people)), orNull(next), total, s.crowds(crowds), s.o.Presence.Node(), inTime(time.Now())}
+	}{make([]personJSON, len(people)), orNull(next), total, s.crowds(crowds), s.nodes(), s.o.Presence.Node(), inTime(time.Now())}
 	for i, p := range people {
 		one := personJSON{p.User, inTime(p.Since), inTime(p.Seen), make([]overJSON, len(p.Over))}
 		for j, o := range p.Over {
-			one.Over[j] = overJSON{o.Transport, o.Connections, inTime(o.Since), inTime(o.Seen)}
+			one.Over[j] = overJSON{o.Transport, o.Connections, inTime(o.Since), inTime(o.Seen), o.Nodes}
 		}
 		answer.Users[i] = one
 	}
@@ -78,15 +98,17 @@ func (s *Server) getPresence(c echo.Context, _ auth.Identity) error {
 }
 
 // deleteConnections is DELETE /v1/users/:id/connections: whatever the user has
-// open at this node ends, and may come back.
+// open, at whichever node, ends, and may come back.
 func (s *Server) deleteConnections(c echo.Context, _ auth.Identity) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
 	}
+	ended, silent := s.o.Cluster.Kick(c.Request().Context(), name)
 	return writeJSON(c, http.StatusOK, struct {
-		Ended int `json:"ended"`
-	}{s.sessions.kick(name)})
+		Ended  int      `json:"ended"`
+		Silent []string `json:"silent,omitempty"`
+	}{ended, silent})
 }
 
 // orNull is the text, nil for none.

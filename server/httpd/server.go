@@ -66,6 +66,8 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.sessions = newSessions(s.o.Connections)
+	s.o.Cluster.Kicks(s.sessions.kick)
+	s.o.Cluster.Supersedes(s.sessions.supersede)
 	if s.o.Auth.Revocations != nil {
 		s.o.Auth.Revocations.Changed(s.sessions.revoke)
 	}
@@ -138,20 +140,27 @@ func (s *Server) Serve(public, ops net.Listener) error {
 
 // Shutdown ends the server in the order that loses nobody: not ready any more,
 // held polls answered, streams sent away with a bye one after the other, then
-// the connections closed. When the context ends first, what is left is cut and
-// the context's error returned.
+// the connections closed. It listens and answers until the last stream has gone and
+// Linger is over. When the context ends first, what is left is cut and the context's
+// error returned.
 func (s *Server) Shutdown(ctx context.Context) error {
 	spread := max(s.o.DrainSpread, 0)
 	if end, ok := ctx.Deadline(); ok {
 		spread = min(spread, time.Until(end)*3/4)
 	}
+	linger, heard := context.WithTimeout(ctx, min(max(s.o.Linger, 0), spread))
+	defer heard()
 	s.sessions.drain(spread)
-	var err error
-	select {
-	case <-s.sessions.empty:
+	err := ctx.Err()
+	for _, over := range []<-chan struct{}{linger.Done(), s.sessions.empty} {
+		select {
+		case <-over:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if err == nil {
 		err = s.public.Shutdown(ctx)
-	case <-ctx.Done():
-		err = ctx.Err()
 	}
 	for _, carrier := range s.carriers {
 		carrier.Close()

@@ -5,9 +5,11 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tocsin/server/auth"
+	"tocsin/server/presence"
 	"tocsin/transports"
 )
 
@@ -17,17 +19,21 @@ type sessions struct {
 	most  int           // streams of one user
 	empty chan struct{} // closed once the drain has begun and nobody is left
 
-	mu       sync.Mutex
-	draining bool
-	settled  bool // empty is closed
-	inside   []*seat
-	of       map[string][]*seat // by user, the oldest first
+	draining atomic.Bool // set under the lock
+
+	mu      sync.Mutex
+	settled bool // empty is closed
+	inside  []*seat
+	of      map[string][]*seat // by user, the oldest first
 }
 
 // A seat is one session.
 type seat struct {
 	stream bool
 	end    func(cause error)
+	// present is its stream in the presence, if it has one; set before it is known
+	// whose it is.
+	present *presence.Connection
 	// Guarded by the sessions' lock.
 	who   *auth.Identity // nil until known
 	place int            // among those inside
@@ -37,11 +43,7 @@ func newSessions(most int) *sessions {
 	return &sessions{most: most, empty: make(chan struct{}), of: map[string][]*seat{}}
 }
 
-func (s *sessions) closed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.draining
-}
+func (s *sessions) closed() bool { return s.draining.Load() }
 
 // enter counts a session in. end ends it with a cause, at any time and without
 // waiting; it may be called before enter returns. When the node goes down it is
@@ -52,7 +54,7 @@ func (s *sessions) enter(stream bool, end func(cause error)) *seat {
 	s.mu.Lock()
 	one.place = len(s.inside)
 	s.inside = append(s.inside, one)
-	late := s.draining
+	late := s.draining.Load()
 	s.mu.Unlock()
 	if late {
 		end(transports.Drain)
@@ -133,7 +135,22 @@ func (s *sessions) revoke(r auth.Revocation) {
 	}
 }
 
-// kick ends all sessions of a user, and returns how many.
+// supersede ends those of a user's streams that are too many on all nodes.
+func (s *sessions) supersede(user string, these []*presence.Connection) {
+	var old []*seat
+	s.mu.Lock()
+	for _, one := range s.of[user] {
+		if one.present != nil && slices.Contains(these, one.present) {
+			old = append(old, one)
+		}
+	}
+	s.mu.Unlock()
+	for _, one := range old {
+		one.end(transports.Superseded)
+	}
+}
+
+// kick ends all sessions of a user at this node, and returns how many.
 func (s *sessions) kick(user string) int {
 	s.mu.Lock()
 	his := slices.Clone(s.of[user])
@@ -147,7 +164,7 @@ func (s *sessions) kick(user string) int {
 // drain begins the end: nobody new, and everybody goes within the spread.
 func (s *sessions) drain(spread time.Duration) {
 	s.mu.Lock()
-	s.draining = true
+	s.draining.Store(true)
 	inside := slices.Clone(s.inside)
 	s.settle()
 	s.mu.Unlock()
@@ -162,7 +179,7 @@ func (s *sessions) drain(spread time.Duration) {
 }
 
 func (s *sessions) settle() {
-	if len(s.inside) == 0 && !s.settled && s.draining {
+	if len(s.inside) == 0 && !s.settled && s.draining.Load() {
 		s.settled = true
 		close(s.empty)
 	}
@@ -172,7 +189,7 @@ func (s *sessions) settle() {
 // runs.
 func (s *Server) session(ctx context.Context, id auth.Identity, stream bool) (_ context.Context, leave func()) {
 	ctx, end := context.WithCancelCause(ctx)
-	out := s.join(id, stream, end)
+	out := s.join(id, stream, nil, end)
 	return ctx, func() {
 		out()
 		end(nil)
@@ -180,9 +197,11 @@ func (s *Server) session(ctx context.Context, id auth.Identity, stream bool) (_ 
 }
 
 // join is a session of somebody known, looked at once more, since he may have been
-// revoked in between. end ends it with a cause, as in enter.
-func (s *Server) join(id auth.Identity, stream bool, end func(cause error)) (leave func()) {
+// revoked in between. present is that of a stream. end ends it with a cause, as in
+// enter.
+func (s *Server) join(id auth.Identity, stream bool, present *presence.Connection, end func(cause error)) (leave func()) {
 	one := s.sessions.enter(stream, end)
+	one.present = present
 	s.sit(one, &id)
 	return func() { s.sessions.leave(one) }
 }

@@ -63,8 +63,6 @@ func (l *Log) Revocations(ctx context.Context, ttl time.Duration) (*Bucket, erro
 // what the client library makes of one, but for direct reads: the library always
 // allows them, and any replica may answer those.
 func (l *Log) bucket(ctx context.Context, c bucketConfig) (*Bucket, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
 	doing := "open the bucket " + c.name
 	// The engine wants the window of ids, which a bucket has no use for, within
 	// the life of a message.
@@ -72,7 +70,7 @@ func (l *Log) bucket(ctx context.Context, c bucketConfig) (*Bucket, error) {
 	if c.ttl > 0 {
 		window = min(window, c.ttl)
 	}
-	stream, err := l.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	config := jetstream.StreamConfig{
 		Name:              "KV_" + c.name,
 		Description:       c.description,
 		Subjects:          []string{"$KV." + c.name + ".>"},
@@ -86,11 +84,16 @@ func (l *Log) bucket(ctx context.Context, c bucketConfig) (*Bucket, error) {
 		AllowRollup:       true,
 		AllowDirect:       false,
 		MaxMsgs:           -1, MaxBytes: -1, MaxMsgSize: -1, MaxConsumers: -1,
-	})
+	}
+	stream, err := l.ensure(ctx, config)
 	if err != nil {
 		return nil, unavailable(doing, err)
 	}
-	kv, err := l.js.KeyValue(ctx, c.name)
+	var kv jetstream.KeyValue
+	err = l.awaitCluster(ctx, func(ctx context.Context) (err error) {
+		kv, err = l.js.KeyValue(ctx, c.name)
+		return err
+	})
 	if err != nil {
 		return nil, unavailable(doing, err)
 	}

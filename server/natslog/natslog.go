@@ -37,6 +37,8 @@ type Options struct {
 	// URL names external NATS servers, separated by commas. When it is set
 	// nothing is embedded, and Dir, the Sync fields and Reserve are not used.
 	URL string
+	// Credentials are for those servers.
+	Credentials Credentials
 	// SyncAlways flushes every append to the disk before it is acknowledged,
 	// at a small fraction of the rate.
 	SyncAlways bool
@@ -59,6 +61,8 @@ type Options struct {
 	// AckTimeout is how long one attempt of an append may go without any
 	// answer; an append is given up after three times as long. 0 is 2 seconds.
 	AckTimeout time.Duration
+	// Cluster, unless nil, makes the embedded engine one of several.
+	Cluster *Cluster
 	// MQTT is the address, host:port, at which an embedded engine listens for
 	// MQTT clients, who wait until ServeMQTT runs; empty is nowhere.
 	MQTT string
@@ -104,7 +108,8 @@ type Log struct {
 	stream  jetstream.Stream
 	appends *appends
 	full    atomic.Bool
-	mqtt    *mqttDoor // nil where nothing listens
+	mqtt    *mqttDoor     // nil where nothing listens
+	backups chan struct{} // a slot for who makes one
 
 	closed chan struct{} // closed by Close, before anything else
 	once   sync.Once
@@ -121,7 +126,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if o.MQTT != "" && o.URL != "" {
 		return nil, errors.New("open the log: only an embedded engine listens for MQTT")
 	}
-	l := &Log{opts: o, closed: make(chan struct{})}
+	l := newLog(o)
 	if err := l.open(ctx); err != nil {
 		l.Close(context.WithoutCancel(ctx))
 		return nil, err
@@ -129,7 +134,12 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	return l, nil
 }
 
-func (l *Log) open(ctx context.Context) error {
+func newLog(o Options) *Log {
+	return &Log{opts: o, closed: make(chan struct{}), backups: make(chan struct{}, 1)}
+}
+
+// dial starts the engine, or finds the one elsewhere.
+func (l *Log) dial(ctx context.Context) error {
 	connect := []nats.Option{
 		nats.Name("tocsin"),
 		nats.MaxReconnects(-1),
@@ -149,15 +159,28 @@ func (l *Log) open(ctx context.Context) error {
 		l.engine = e
 		connect = append(connect, e.connect(userLog)...)
 		l.watchSpace()
+	} else {
+		connect = append(connect, l.opts.Credentials.external()...)
 	}
-	var err error
-	if l.nc, err = nats.Connect(l.opts.URL, connect...); err != nil {
-		return fmt.Errorf("connect to the log: %w", err)
+	err := l.connect(ctx, connect)
+	if err != nil {
+		return err
 	}
 	if l.js, err = jetstream.New(l.nc, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
 		return fmt.Errorf("speak JetStream: %w", err)
 	}
-	if l.stream, err = l.ensureStream(ctx); err != nil {
+	return nil
+}
+
+func (l *Log) open(ctx context.Context) error {
+	err := l.dial(ctx)
+	if err == nil {
+		err = l.awaitTurn(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if l.stream, err = l.ensure(ctx, l.config()); err != nil {
 		return fmt.Errorf("make the stream %s: %w", streamName, err)
 	}
 	if l.appends, err = newAppends(l.nc); err != nil {
@@ -171,14 +194,11 @@ func (l *Log) open(ctx context.Context) error {
 	return nil
 }
 
-// ensureStream makes the stream, or brings an older one up to the options.
-// There is no limit of age or count: the worker alone decides what goes
+// config is the stream's. There is no limit of age or count: the worker alone decides what goes
 // (docs/architecture.md §9). Direct reads are off, else a client may read a
 // replica that lags, and decide on what it reads (docs/decisions/0002).
-func (l *Log) ensureStream(ctx context.Context) (jetstream.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	return l.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+func (l *Log) config() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name:        streamName,
 		Description: "Tocsin: everything that happens, one entry a message",
 		Subjects:    inbox.Subjects(),
@@ -188,7 +208,7 @@ func (l *Log) ensureStream(ctx context.Context) (jetstream.Stream, error) {
 		Replicas:    l.opts.Replicas,
 		AllowDirect: false,
 		MaxMsgs:     -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
-	})
+	}
 }
 
 // Close ends the connection and the embedded engine, and waits for its files to

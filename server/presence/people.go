@@ -19,7 +19,7 @@ type Look struct {
 	Limit int
 }
 
-// A Person is a user who is connected to this node.
+// A Person is a user who is connected.
 type Person struct {
 	User string
 	// Since is when the oldest of his connections began.
@@ -35,6 +35,7 @@ type Over struct {
 	Transport   string
 	Connections int
 	Since, Seen time.Time
+	Nodes       []string // by name; not to be changed
 }
 
 // A Crowd is how many are connected over one transport.
@@ -44,54 +45,70 @@ type Crowd struct{ Users, Connections int }
 // many fit besides After, next the After of the next page, empty behind the last.
 // crowds are all of the node, by transport. It looks at all connections.
 func (r *Registry) People(q Look) (page []Person, next string, total int, crowds map[string]Crowd) {
-	found, crowds := r.people(q)
-	users := slices.Sorted(maps.Keys(found)) // without the lock
-	at, is := slices.BinarySearch(users, q.After)
-	if is {
-		at++
-	}
-	total, users = len(users), users[at:]
-	if len(users) > q.Limit {
-		users = users[:q.Limit]
-		next = users[q.Limit-1]
-	}
-	for _, user := range users {
-		page = append(page, person(user, found[user]))
-	}
-	return page, next, total, crowds
+	c := newCensus(q)
+	r.count(c)
+	return c.page()
 }
 
-// people are the connections of those who fit, by user.
-func (r *Registry) people(q Look) (found map[string][]Over, crowds map[string]Crowd) {
-	found, crowds = map[string][]Over{}, map[string]Crowd{}
-	type pair struct{ user, transport string }
-	met := map[pair]bool{}
+// A census counts connections, by user and by transport.
+type census struct {
+	q      Look
+	found  map[string][]Over // those who fit
+	crowds map[string]Crowd  // all
+	met    map[visitor]struct{}
+}
+
+type visitor struct{ user, transport string }
+
+func newCensus(q Look) *census {
+	return &census{q: q, found: map[string][]Over{}, crowds: map[string]Crowd{}, met: map[visitor]struct{}{}}
+}
+
+func (c *census) add(user string, one Over) {
+	crowd := c.crowds[one.Transport]
+	crowd.Connections++
+	v := visitor{user, one.Transport}
+	if _, met := c.met[v]; !met {
+		c.met[v] = struct{}{}
+		crowd.Users++
+	}
+	c.crowds[one.Transport] = crowd
+	if strings.HasPrefix(user, c.q.Prefix) {
+		c.found[user] = join(c.found[user], one)
+	}
+}
+
+// count counts this node's connections.
+func (r *Registry) count(all *census) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.o.Now()
 	for c := range r.connections {
-		crowd := crowds[c.transport]
-		crowd.Connections++
-		if p := (pair{c.user, c.transport}); !met[p] {
-			met[p] = true
-			crowd.Users++
-		}
-		crowds[c.transport] = crowd
-		if !strings.HasPrefix(c.user, q.Prefix) {
-			continue
-		}
-		seen := now
-		if c.polls.user != "" && c.asking == 0 {
-			seen = c.asked
-		}
-		found[c.user] = join(found[c.user], Over{c.transport, 1, c.since, seen})
+		all.add(c.user, Over{c.transport, 1, c.since, c.seen(now), r.here})
 	}
-	if q.Transport != "" {
-		maps.DeleteFunc(found, func(_ string, over []Over) bool {
-			return !slices.ContainsFunc(over, func(o Over) bool { return o.Transport == q.Transport })
+}
+
+// page is what was asked for.
+func (c *census) page() (page []Person, next string, total int, crowds map[string]Crowd) {
+	if c.q.Transport != "" {
+		maps.DeleteFunc(c.found, func(_ string, over []Over) bool {
+			return !slices.ContainsFunc(over, func(o Over) bool { return o.Transport == c.q.Transport })
 		})
 	}
-	return found, crowds
+	users := slices.Sorted(maps.Keys(c.found))
+	at, is := slices.BinarySearch(users, c.q.After)
+	if is {
+		at++
+	}
+	total, users = len(users), users[at:]
+	if len(users) > c.q.Limit {
+		users = users[:c.q.Limit]
+		next = users[c.q.Limit-1]
+	}
+	for _, user := range users {
+		page = append(page, person(user, c.found[user]))
+	}
+	return page, next, total, c.crowds
 }
 
 // join adds a connection to those over the same transport.
@@ -100,10 +117,22 @@ func join(over []Over, one Over) []Over {
 		if o := &over[i]; o.Transport == one.Transport {
 			o.Connections++
 			o.Since, o.Seen = earlier(o.Since, one.Since), later(o.Seen, one.Seen)
+			o.Nodes = both(o.Nodes, one.Nodes)
 			return over
 		}
 	}
 	return append(over, one)
+}
+
+// both has the names of both, by name; the lists are shared, so it changes neither.
+func both(a, b []string) []string {
+	all := a
+	for _, name := range b {
+		if at, has := slices.BinarySearch(all, name); !has {
+			all = slices.Insert(slices.Clone(all), at, name)
+		}
+	}
+	return all
 }
 
 func person(user string, over []Over) Person {

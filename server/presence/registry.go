@@ -61,13 +61,17 @@ type Registry struct {
 	o Options
 
 	mu          sync.Mutex
-	last        uint64 // id given out
+	last        uint64 // id given out, here or at another node that was heard of
 	connections map[*Connection]struct{}
+	of          map[string][]*Connection // by user, the oldest first
 	pollers     map[poller]*Connection
 	sessions    []*Session
 	recorded    bool       // a Recorder wants to hear of endings
 	ended       []*Session // since it looked
 	lost        uint64     // endings that it will not hear of
+	shared      bool       // a Cluster wants to hear of changes
+	changed     []*Connection
+	here        []string // this node alone, as Over has it
 }
 
 // maxEnded bounds what is kept for a Recorder whose feed does not answer.
@@ -83,7 +87,8 @@ func New(o Options) *Registry {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Registry{o: o, connections: map[*Connection]struct{}{}, pollers: map[poller]*Connection{}}
+	return &Registry{o: o, connections: map[*Connection]struct{}{}, of: map[string][]*Connection{}, pollers: map[poller]*Connection{},
+		here: []string{o.Node}}
 }
 
 // Node is what people call this node.
@@ -104,6 +109,9 @@ type Connection struct {
 	polls   poller
 	asking  int       // polls under way
 	asked   time.Time // when the last one ended
+	noted   bool      // it is among those that have changed
+	told    bool      // other nodes know of it
+	gone    bool
 }
 
 // Connect notes a client's connection; Close it when it is over.
@@ -143,6 +151,27 @@ func (r *Registry) add(c *Connection) {
 	r.last++
 	c.id = r.last
 	r.connections[c] = struct{}{}
+	r.of[c.user] = append(r.of[c.user], c)
+	r.change(c)
+}
+
+// remove needs the lock.
+func (r *Registry) remove(c *Connection) {
+	delete(r.connections, c)
+	his := slices.DeleteFunc(r.of[c.user], func(other *Connection) bool { return other == c })
+	if r.of[c.user] = his; len(his) == 0 {
+		delete(r.of, c.user)
+	}
+	c.gone = true
+	r.change(c)
+}
+
+// change notes that other nodes are to hear of the connection; under the lock.
+func (r *Registry) change(c *Connection) {
+	if r.shared && !c.noted {
+		c.noted = true
+		r.changed = append(r.changed, c)
+	}
 }
 
 // Subscribe notes that the delivery begins; End the session when it is over.
@@ -167,7 +196,7 @@ func (r *Registry) begin(c *Connection) *Session {
 func (c *Connection) Close() {
 	c.r.mu.Lock()
 	s := c.session
-	delete(c.r.connections, c)
+	c.r.remove(c)
 	c.r.mu.Unlock()
 	if s != nil {
 		s.End()
@@ -200,6 +229,7 @@ func (r *Registry) Poll(user, transport string, groups []string) (s *Session, do
 		r.pollers[key] = c
 	}
 	c.asking++
+	r.change(c)
 	s = c.session
 	r.mu.Unlock()
 	if comes {
@@ -211,6 +241,7 @@ func (r *Registry) Poll(user, transport string, groups []string) (s *Session, do
 		defer r.mu.Unlock()
 		c.asking--
 		c.asked = r.o.Now()
+		r.change(c)
 	}
 }
 
@@ -243,48 +274,4 @@ func (r *Registry) Sweep() {
 	for _, c := range gone {
 		c.Close()
 	}
-}
-
-// A Client is one connection as Clients tells it.
-type Client struct {
-	Connection string
-	User       string
-	Transport  string
-	Node       string
-	Since      time.Time
-	// Subscribed: his inbox is being delivered, up to Position.
-	Subscribed bool
-	Position   uint64
-}
-
-// Clients lists the connections of this node, of one user or, for "", of all, by
-// user, the oldest first.
-func (r *Registry) Clients(user string) []Client {
-	r.mu.Lock()
-	var all []Client
-	var ids []uint64
-	for c := range r.connections {
-		if user != "" && c.user != user {
-			continue
-		}
-		one := Client{Connection: r.name(c.id), User: c.user, Transport: c.transport, Node: r.o.Node, Since: c.since}
-		if c.session != nil {
-			one.Subscribed = true
-			one.Position, _ = c.session.position.load()
-		}
-		all, ids = append(all, one), append(ids, c.id)
-	}
-	r.mu.Unlock()
-	order := make([]int, len(all))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(all[a].User, all[b].User), cmp.Compare(ids[a], ids[b]))
-	})
-	sorted := make([]Client, len(all))
-	for i, j := range order {
-		sorted[i] = all[j]
-	}
-	return sorted
 }

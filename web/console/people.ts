@@ -10,7 +10,7 @@ interface Person {
   readonly user: string;
   readonly since: string;
   readonly last_seen: string;
-  readonly over: readonly { readonly transport: string; readonly connections: number; readonly last_seen: string }[];
+  readonly over: readonly { readonly transport: string; readonly connections: number; readonly last_seen: string; readonly nodes: readonly string[] }[];
 }
 
 interface Presence {
@@ -18,6 +18,7 @@ interface Presence {
   readonly next: string | null;
   readonly total: number;
   readonly transports: Readonly<Record<string, { readonly users: number; readonly connections: number }>>;
+  readonly nodes: readonly { readonly node: string; readonly connections: number }[];
   readonly node: string;
   readonly time: string;
 }
@@ -29,7 +30,7 @@ interface Connection {
   readonly node: string;
   readonly since: string;
   readonly subscribed: boolean;
-  readonly position: number;
+  readonly position: number | null;
 }
 
 const every = 5000;
@@ -37,11 +38,12 @@ const step = 100;
 
 /** Ends what a user has open, after a question. */
 async function kick(api: Api, user: string, told: Told): Promise<void> {
-  const question = t("End all connections of {user} at this node? His clients may come back at once; to keep him out, revoke his tokens.", { user });
+  const question = t("End all connections of {user} at all nodes? His clients may come back at once; to keep him out, revoke his tokens.", { user });
   if (!(await confirmed(question, t("Disconnect"), t("Cancel")))) return;
   try {
-    const { ended } = (await api.ask("DELETE", `v1/users/${part(user)}/connections`)) as { ended: number };
-    told.good(t("{n} connections of {user} were ended.", { n: ended, user }));
+    const { ended, silent } = (await api.ask("DELETE", `v1/users/${part(user)}/connections`)) as { ended: number; silent?: readonly string[] };
+    const done = t("{n} connections of {user} were ended.", { n: ended, user });
+    told.good(silent ? `${done} ${t("No answer from {nodes}: try again.", { nodes: silent.join(", ") })}` : done);
   } catch (error) {
     told.bad(error);
   }
@@ -60,7 +62,7 @@ export const people: Panel = {
     const trouble = createTold();
     const prefix = h("input", { type: "search", autocomplete: "off", spellcheck: "false" });
     const over = options(h("select"), [["", t("any transport")], ...transports.map((name) => [name, transportName(name)] as const)]);
-    const list = table("", [t("User"), t("Connected over"), t("For"), t("Last seen"), ""]);
+    const list = table("", [t("User"), t("Connected over"), t("Node"), t("For"), t("Last seen"), ""]);
     const empty = h("p", { class: "empty", hidden: true }, t("Nobody is connected."));
     const more = h("button", { type: "button", hidden: true, onclick: () => { limit += step; void load(); } }, t("Show more"));
     let limit = step;
@@ -74,6 +76,7 @@ export const people: Panel = {
       return h("tr", {},
         h("th", { scope: "row" }, bdi(person.user)),
         h("td", {}, ...person.over.map((one) => h("span", { class: `chip ${one.transport}` }, transportName(one.transport), one.connections > 1 ? ` ×${one.connections}` : null))),
+        h("td", {}, bdi([...new Set(person.over.flatMap((one) => one.nodes))].sort().join(", "))),
         h("td", {}, since(person.since, now)),
         h("td", {}, here ? t("now") : since(person.last_seen, now, true)),
         h("td", { class: "actions" },
@@ -89,7 +92,8 @@ export const people: Panel = {
         put(list.body, ...found.users.map((person) => row(person, now)));
         const crowd = transports.filter((name) => (found.transports[name]?.connections ?? 0) > 0)
           .map((name) => `${transportName(name)} ${number(found.transports[name]?.connections ?? 0)}`).join(" · ");
-        put(list.caption, t("{n} users at the node {node}", { n: number(found.total), node: found.node }), crowd ? ` — ${crowd}` : "");
+        const nodes = found.nodes.map((one) => `${one.node} ${number(one.connections)}`).join(" · ");
+        put(list.caption, t("{n} users at {count} nodes", { n: number(found.total), count: number(found.nodes.length) }), crowd ? ` — ${crowd}` : "", ` — ${nodes}`);
         list.root.hidden = found.users.length === 0;
         empty.hidden = found.users.length > 0;
         more.hidden = found.next === null || limit >= 1000;
@@ -110,7 +114,7 @@ export const connections: Panel = {
     const told = createTold();
     const trouble = createTold();
     const user = h("input", { type: "search", autocomplete: "off", spellcheck: "false", value: query.get("user") ?? "" });
-    const list = table("", [t("User"), t("Transport"), t("Since"), t("Connection"), { text: t("Delivered up to"), number: true }, ""]);
+    const list = table("", [t("User"), t("Transport"), t("Since"), t("Connection"), t("Node"), { text: t("Delivered up to"), number: true }, ""]);
     const empty = h("p", { class: "empty", hidden: true }, t("There are no connections."));
     put(root,
       h("div", { class: "head" }, h("h2", {}, t("Connections")), h("div", { class: "filters" }, field(t("Of the user"), user))),
@@ -127,8 +131,9 @@ export const connections: Panel = {
           h("th", { scope: "row" }, bdi(one.user)),
           h("td", {}, h("span", { class: `chip ${one.transport}` }, transportName(one.transport))),
           h("td", {}, moment(one.since)),
-          h("td", {}, bdi(one.connection, true), " ", h("span", { class: "soft" }, one.node)),
-          h("td", { class: "number" }, one.subscribed ? number(one.position) : t("not yet")),
+          h("td", {}, bdi(one.connection, true)),
+          h("td", {}, bdi(one.node)),
+          h("td", { class: "number" }, one.position === null ? t("unknown") : one.subscribed ? number(one.position) : t("not yet")),
           h("td", { class: "actions" }, kickButton(api, one.user, told, () => void load())))));
         const left = found.connections.length - most;
         put(list.caption, t("{n} connections; the newest entry is {head}", { n: number(found.connections.length), head: number(found.head) }),

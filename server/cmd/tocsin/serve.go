@@ -82,6 +82,7 @@ type node struct {
 	redis     *redissession.Sessions // nil if nobody's sessions are there
 	hooks     *hooks.Hooks           // nil if nobody is told
 	presence  *presence.Registry
+	cluster   *presence.Cluster
 	evidence  *presence.Evidence // nil if none is kept
 	letters   ingest.DeadLetters
 	directory *directory.Directory
@@ -124,6 +125,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 		n.decide,      // what events and commands do
 		n.work,        // what needs a clock, on one node at a time
 		n.makeDoors,
+		n.meet,              // the other nodes' clients, and they ours
 		n.followRevocations, // the doors hear of them
 		n.serveMQTT,
 	} {
@@ -164,10 +166,19 @@ func (n *node) listen(ctx context.Context) (err error) {
 	return nil
 }
 
-// beginEpoch is the node's first write, before its doors and worker open.
+// beginEpoch is the node's first write, before its doors and worker open. A log on
+// several machines may be electing who leads it, which is waited for.
 func (n *node) beginEpoch(ctx context.Context) (err error) {
-	n.epoch, err = inbox.BeginEpoch(ctx, n.store, time.Now())
-	return err
+	for {
+		n.epoch, err = inbox.BeginEpoch(ctx, n.store, time.Now())
+		if !errors.Is(err, inbox.ErrUnavailable) || !n.conf.shared() {
+			return err
+		}
+		n.logger.Warn("the log does not take the node's first entry: again in a second", "error", err)
+		if err := until(ctx, time.Now().Add(time.Second)); err != nil {
+			return err
+		}
+	}
 }
 
 func (n *node) followLog(ctx context.Context) error {
@@ -260,8 +271,9 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 	}
 	n.server, err = httpd.New(httpd.Options{
 		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
-		Presence: n.presence, Explain: n.explainer(), DeadLetters: n.letters,
+		Presence: n.presence, Cluster: n.cluster, Explain: n.explainer(), DeadLetters: n.letters,
 		Compat:  compat,
+		Backup:  n.backup,
 		Metrics: n.metrics, Logger: n.logger,
 		Origins:     n.conf.AllowedOrigins,
 		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,
@@ -274,7 +286,7 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 		MaxBatchBytes: int(n.conf.BatchBytes), MaxBatchEvents: n.conf.BatchEvents,
 		BodyTimeout: n.conf.BodyTimeout, AnswerTimeout: n.conf.AnswerTimeout,
 		HeaderTimeout: n.conf.HeaderTimeout, IdleTimeout: n.conf.IdleTimeout,
-		DrainSpread: drain,
+		DrainSpread: drain, Linger: cmp.Or(n.conf.Linger, -1),
 	})
 	return err
 }

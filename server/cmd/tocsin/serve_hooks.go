@@ -104,11 +104,17 @@ func (q hookQueue) Run(ctx context.Context, do func(context.Context, hooks.Job) 
 
 // attend notes who is connected and, unless that is switched off, who got what.
 func (n *node) attend(ctx context.Context) error {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
+	name := n.conf.Node
+	if name == "" {
+		var err error
+		if name, err = os.Hostname(); err != nil {
+			name = "unknown"
+		}
 	}
-	n.presence = presence.New(presence.Options{Node: host, Run: n.epoch, Away: 3 * n.conf.PollIdle, Observe: n.observe})
+	n.presence = presence.New(presence.Options{Node: name, Run: n.epoch, Away: 3 * n.conf.PollIdle, Observe: n.observe})
+	n.cluster = presence.NewCluster(presence.ClusterOptions{
+		Registry: n.presence, Bus: n.store.Bus("presence"), Streams: n.conf.Connections, Logger: n.logger,
+	})
 	// Ends with running.
 	n.background.Go(func() { n.presence.Run(n.running) })
 	if n.conf.Evidence == 0 {
@@ -125,6 +131,13 @@ func (n *node) attend(ctx context.Context) error {
 	// Ends with running, after its last checkpoint.
 	n.background.Go(func() { recorder.Run(n.running) })
 	n.evidence = presence.NewEvidence(presence.EvidenceOptions{Feed: feed, View: n.view, Log: n.store, Registry: n.presence})
+	return nil
+}
+
+// meet tells the other nodes who is connected to this one, and hears of theirs.
+func (n *node) meet(context.Context) error {
+	// Ends with running, after its farewell.
+	n.background.Go(func() { n.again("hear the other nodes", n.cluster.Run) })
 	return nil
 }
 
@@ -149,6 +162,6 @@ func (n *node) seekers() (reached func(context.Context, inbox.Entry) (bool, erro
 
 func (n *node) explainer() *explaining.Explainer {
 	return explaining.New(explaining.Options{
-		View: n.view, Log: n.store, Registry: n.presence, Evidence: n.evidence, Unassigned: n.conf.UnassignedGroups,
+		View: n.view, Log: n.store, Cluster: n.cluster, Evidence: n.evidence, Unassigned: n.conf.UnassignedGroups,
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"math"
 	"time"
 
@@ -9,23 +10,42 @@ import (
 	"tocsin/server/natslog"
 )
 
-func (n *node) openLog(ctx context.Context) (err error) {
-	reserve := n.conf.Reserve
+// logOptions say where the log is and how it is kept.
+func (s *settings) logOptions(logger *slog.Logger) (natslog.Options, error) {
+	reserve := s.Reserve
 	if reserve == 0 {
 		reserve = -1 // natslog's word for none
 	}
-	n.store, err = natslog.Open(ctx, natslog.Options{
-		Dir: n.conf.Data, URL: n.conf.NATSURL,
-		SyncAlways: n.conf.Sync == syncAlways, SyncInterval: n.conf.SyncInterval,
-		Reserve: reserve, DedupeWindow: n.conf.DedupeWindow, Replicas: n.conf.Replicas,
-		MQTT:   n.conf.MQTT,
-		Logger: n.logger,
-	})
+	cluster, err := s.cluster()
 	if err != nil {
+		return natslog.Options{}, err
+	}
+	credentials, err := s.credentials()
+	return natslog.Options{
+		Dir: s.Data, URL: s.NATSURL, Credentials: credentials, Cluster: cluster,
+		SyncAlways: s.Sync == syncAlways, SyncInterval: s.SyncInterval,
+		Reserve: reserve, DedupeWindow: s.DedupeWindow, Replicas: s.copies(),
+		MQTT:   s.MQTT,
+		Logger: logger,
+	}, err
+}
+
+func (n *node) openLog(ctx context.Context) error {
+	o, err := n.conf.logOptions(n.logger)
+	if err != nil {
+		return err
+	}
+	if n.store, err = natslog.Open(ctx, o); err != nil {
 		return err
 	}
 	n.metrics.Gauge("tocsin_storage_full", "1 while free space is below the reserve and publishers are refused.", func() float64 {
 		if n.store.Full() {
+			return 1
+		}
+		return 0
+	})
+	n.metrics.Gauge("tocsin_log_leader", "1 while this node's own engine leads the log.", func() float64 {
+		if n.store.Leads() {
 			return 1
 		}
 		return 0
@@ -54,6 +74,14 @@ func (n *node) measureLog() {
 			return v
 		})
 	}
+	members := func(name, help string, of func(m natslog.Members) int) {
+		gauge(name, help, func(ctx context.Context, _ inbox.Bounds) (float64, error) {
+			m, err := n.store.Members(ctx)
+			return float64(of(m)), err
+		})
+	}
+	members("tocsin_log_servers", "Servers that the log is to be stored on.", func(m natslog.Members) int { return m.Stored })
+	members("tocsin_log_servers_current", "Servers that have all of the log now.", func(m natslog.Members) int { return m.Current })
 	gauge("tocsin_log_messages", "Entries in the log.", func(_ context.Context, b inbox.Bounds) (float64, error) {
 		return float64(b.Messages), nil
 	})

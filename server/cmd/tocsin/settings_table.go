@@ -52,7 +52,7 @@ const (
 // drives flags, environment, file, help and `tocsin config`.
 func (s *settings) table() []setting {
 	return slices.Concat(
-		s.connecting(), s.tokens(), s.meaning(), s.telling(), s.keeping(),
+		s.connecting(), s.tokens(), s.meaning(), s.telling(), s.keeping(), s.severalMachines(),
 		s.reading(), s.compatible(), s.patience(), s.sizes(), s.running(),
 	)
 }
@@ -120,8 +120,6 @@ func (s *settings) keeping() []setting {
 		{name: "retention-bytes", value: sized(&s.RetentionBytes, 0, maxSize), help: "what the log may hold before its oldest part goes; 0 for no limit"},
 		{name: "reserve", value: sized(&s.Reserve, 0, maxSize), help: "free space below which publishers are refused; 0 for none"},
 		{name: "dedupe-window", value: span(&s.DedupeWindow, time.Second, day), help: "how long the ids of events are remembered"},
-		{name: "nats-url", value: urlValue{&s.NATSURL, []string{"nats", "tls", "ws", "wss"}, true}, help: "external NATS servers in place of the embedded log"},
-		{name: "replicas", value: count(&s.Replicas, 1, 5), help: "how many servers of a cluster store everything"},
 		{name: "window", value: sized(&s.Window, 1<<20, 64<<30), help: "memory for the newest entries"},
 		{name: "lease", value: span(&s.LeaseTTL, time.Second, time.Minute), help: "after how long a dead worker is succeeded"},
 	}
@@ -133,7 +131,7 @@ func (s *settings) reading() []setting {
 		{name: "ping-interval", value: span(&s.Ping, time.Second, 10*time.Minute), help: "how long a stream may be silent before it carries a ping"},
 		{name: "stream-lifetime", value: span(&s.StreamLifetime, time.Second, day), help: "how long one stream lasts, ± 20 %"},
 		{name: "client-retry", value: span(&s.ClientRetry, 100*time.Millisecond, time.Minute), help: "after how long clients are told to come back, ± 50 %"},
-		{name: "connections-per-user", value: count(&s.Connections, 1, 10000), help: "streams that one user may have open at this node"},
+		{name: "connections-per-user", value: count(&s.Connections, 1, 10000), help: "streams that one user may have open, at all nodes"},
 		{name: "auth-timeout", value: span(&s.AuthTimeout, 100*time.Millisecond, time.Minute), help: "time for a WebSocket to say whose it is"},
 		{name: "dead-after", value: span(&s.DeadAfter, time.Second, time.Hour), help: "how long a WebSocket's client may be silent, pongs included"},
 		{name: "poll-interval-busy", value: span(&s.PollBusy, time.Second, time.Hour), help: "short poll: the interval told when something came"},
@@ -191,7 +189,9 @@ func (s *settings) sizes() []setting {
 // running are the settings of how the node runs.
 func (s *settings) running() []setting {
 	return []setting{
+		{name: "node", value: textOf(&s.Node, "name"), help: "what people call this node; empty for the host's name"},
 		{name: "drain", value: span(&s.Drain, 0, 10*time.Minute), help: "time over which clients are sent away at the end"},
+		{name: "linger", value: span(&s.Linger, 0, 10*time.Minute), help: "least time to go on answering after /readyz has said that the node goes"},
 		{name: "log-level", value: choice(&s.LogLevel, "debug", "info", "warn", "error"), help: "least level that is logged"},
 		{name: "log-format", value: choice(&s.LogFormat, formatText, formatJSON), help: "text for people, json for collectors"},
 	}
