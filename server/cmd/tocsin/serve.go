@@ -184,6 +184,12 @@ func (n *node) followLog(ctx context.Context) error {
 		Window: int(n.conf.Window), Unassigned: n.conf.UnassignedGroups, Logger: n.logger,
 		Observe: httpd.Observe(n.metrics), Topic: n.topics.Heard, Reloaded: n.topics.Missed,
 	})
+	n.metrics.Gauge("tocsin_stale", "1 while the node has lost touch with the log, and says so.", func() float64 {
+		if n.view.Stale() {
+			return 1
+		}
+		return 0
+	})
 	// Ends with running.
 	n.background.Go(func() { _ = n.view.Run(n.running) })
 	return await(ctx, n.view.Ready(), "the log to be loaded")
