@@ -76,6 +76,7 @@ func newNATS(t *testing.T, user, password string) (servers []*natsServer, url st
 // up before there are any, go on while one after the other is lost, and say so when
 // the log is out of reach.
 func TestGatewaysOnAClusterElsewhere(t *testing.T) {
+	t.Parallel() // it mostly waits
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	word := filepath.Join(t.TempDir(), "password")

@@ -32,6 +32,7 @@ func (s *server) ready(ctx context.Context) bool {
 // refuses publishers at once with a time to come back, is not ready; and says so
 // when it has caught up.
 func TestANodeThatIsCutOffSaysSoUntilItHasCaughtUp(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := newCluster(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
