@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"tocsin/server/inbox"
 )
@@ -62,6 +63,54 @@ func memberships(t *testing.T, log inbox.Log) {
 	g.Add(t, b1)
 	wantGaps(t, "a new route", g.Gaps)
 	wantBodies(t, "a new route", g.Bodies, "in b and c")
+}
+
+// joinedWhileRung: who is rung for and looks, as streams do, hears of what comes to
+// the groups that the look found him to have, however soon after it.
+func joinedWhileRung(t *testing.T, log inbox.Log) {
+	w := NewWriter(t, log)
+	a := w.Route("a")
+	v, _ := StartView(t, log, inbox.ViewOptions{})
+	r := Open(t, v, "ann", inbox.Start{})
+	rung := make(chan struct{}, 1)
+	r.OnRing(func() {
+		select {
+		case rung <- struct{}{}:
+		default:
+		}
+	})
+	g := &Got{}
+	look := func() {
+		t.Helper()
+		b, ok := r.Look(10)
+		if !ok {
+			t.Fatal("memory does not serve")
+		}
+		g.Add(t, b)
+	}
+	ring := func() {
+		t.Helper()
+		select {
+		case <-rung:
+			look()
+		case <-time.After(patience):
+			t.Fatal("an entry rang for nobody")
+		}
+	}
+	look()
+	Reach(t, v, w.Member("a", "ann", true))
+	ring()
+	wantGaps(t, "joining", g.Gaps, inbox.GapMembership)
+	for len(rung) > 0 { // what the look itself has rung
+		ring()
+	}
+	for i := range 3 {
+		Reach(t, v, w.Alarm("da", a, inbox.Major, "in a"))
+		for len(g.Bodies) == i {
+			ring()
+		}
+	}
+	wantBodies(t, "after joining", g.Bodies, "in a", "in a", "in a")
 }
 
 func foreignCursor(t *testing.T, log inbox.Log) {
