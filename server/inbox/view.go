@@ -66,6 +66,7 @@ type View struct {
 	heads []headWait
 
 	appended atomic.Uint64 // highest sequence that this node has appended
+	gaps     gapCounts
 
 	misrouted chan struct{} // a slot: alarms wait to be moved
 	due       chan struct{} // a slot: something is due earlier than before
