@@ -72,7 +72,7 @@ func (l *Log) bucket(ctx context.Context, c bucketConfig) (*Bucket, error) {
 	if c.ttl > 0 {
 		window = min(window, c.ttl)
 	}
-	stream, err := l.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	config := jetstream.StreamConfig{
 		Name:              "KV_" + c.name,
 		Description:       c.description,
 		Subjects:          []string{"$KV." + c.name + ".>"},
@@ -86,6 +86,11 @@ func (l *Log) bucket(ctx context.Context, c bucketConfig) (*Bucket, error) {
 		AllowRollup:       true,
 		AllowDirect:       false,
 		MaxMsgs:           -1, MaxBytes: -1, MaxMsgSize: -1, MaxConsumers: -1,
+	}
+	var stream jetstream.Stream
+	err := l.awaitCluster(ctx, func(ctx context.Context) (err error) {
+		stream, err = l.js.CreateOrUpdateStream(ctx, config)
+		return err
 	})
 	if err != nil {
 		return nil, unavailable(doing, err)

@@ -2,6 +2,7 @@ package natslog
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,14 +26,15 @@ type engine struct {
 	server *server.Server
 	lock   *os.File
 	guard  *mqttGuard // nil without MQTT
+	secret string     // of this process's own connections; empty where nobody else can connect
 	fatal  atomic.Pointer[string]
 }
 
 // connect is what a connection of this process to the engine needs.
 func (e *engine) connect(user string) []nats.Option {
 	o := []nats.Option{nats.InProcessServer(e.server)}
-	if e.guard != nil {
-		o = append(o, nats.UserInfo(user, e.guard.secret))
+	if e.secret != "" {
+		o = append(o, nats.UserInfo(user, e.secret))
 	}
 	return o
 }
@@ -51,7 +53,7 @@ func startEngine(ctx context.Context, o Options) (*engine, error) {
 	}
 	e := &engine{lock: lock}
 	conf := &server.Options{
-		ServerName:             "tocsin",
+		ServerName:             "tocsin", // a node of a cluster has its own
 		DontListen:             true,
 		JetStream:              true,
 		StoreDir:               o.Dir,
@@ -62,8 +64,18 @@ func startEngine(ctx context.Context, o Options) (*engine, error) {
 		NoLog:                  true,
 		DisableJetStreamBanner: true,
 	}
-	if o.MQTT != "" {
-		e.guard, err = guardMQTT(conf, o)
+	if o.Cluster != nil {
+		err = o.Cluster.join(conf)
+	}
+	if o.Cluster != nil || o.MQTT != "" {
+		e.secret = rand.Text()
+	}
+	switch {
+	case err != nil:
+	case o.MQTT != "":
+		e.guard, err = guardMQTT(conf, o, e.secret)
+	case o.Cluster != nil:
+		conf.Username, conf.Password = userLog, e.secret
 	}
 	if err == nil {
 		e.server, err = server.NewServer(conf)

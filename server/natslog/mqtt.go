@@ -2,7 +2,6 @@ package natslog
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -64,7 +63,7 @@ type mqttGuard struct {
 var _ server.Authentication = (*mqttGuard)(nil)
 
 // guardMQTT completes the engine's configuration.
-func guardMQTT(conf *server.Options, o Options) (*mqttGuard, error) {
+func guardMQTT(conf *server.Options, o Options, secret string) (*mqttGuard, error) {
 	host, port, err := net.SplitHostPort(o.MQTT)
 	if err != nil {
 		return nil, fmt.Errorf("the address of MQTT: %w", err)
@@ -77,7 +76,7 @@ func guardMQTT(conf *server.Options, o Options) (*mqttGuard, error) {
 	if n == 0 {
 		conf.MQTT.Port = server.RANDOM_PORT
 	}
-	g := &mqttGuard{log: o, secret: rand.Text(), serving: make(chan struct{}), sessions: map[uint64]MQTTIdentity{}}
+	g := &mqttGuard{log: o, secret: secret, serving: make(chan struct{}), sessions: map[uint64]MQTTIdentity{}}
 	conf.CustomClientAuthentication = g
 	return g, nil
 }

@@ -37,6 +37,8 @@ type Options struct {
 	// URL names external NATS servers, separated by commas. When it is set
 	// nothing is embedded, and Dir, the Sync fields and Reserve are not used.
 	URL string
+	// Credentials are for those servers.
+	Credentials Credentials
 	// SyncAlways flushes every append to the disk before it is acknowledged,
 	// at a small fraction of the rate.
 	SyncAlways bool
@@ -59,6 +61,8 @@ type Options struct {
 	// AckTimeout is how long one attempt of an append may go without any
 	// answer; an append is given up after three times as long. 0 is 2 seconds.
 	AckTimeout time.Duration
+	// Cluster, unless nil, makes the embedded engine one of several.
+	Cluster *Cluster
 	// MQTT is the address, host:port, at which an embedded engine listens for
 	// MQTT clients, who wait until ServeMQTT runs; empty is nowhere.
 	MQTT string
@@ -149,15 +153,21 @@ func (l *Log) open(ctx context.Context) error {
 		l.engine = e
 		connect = append(connect, e.connect(userLog)...)
 		l.watchSpace()
+	} else {
+		connect = append(connect, l.opts.Credentials.external()...)
 	}
-	var err error
-	if l.nc, err = nats.Connect(l.opts.URL, connect...); err != nil {
-		return fmt.Errorf("connect to the log: %w", err)
+	err := l.connect(ctx, connect)
+	if err != nil {
+		return err
 	}
 	if l.js, err = jetstream.New(l.nc, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
 		return fmt.Errorf("speak JetStream: %w", err)
 	}
-	if l.stream, err = l.ensureStream(ctx); err != nil {
+	err = l.awaitCluster(ctx, func(ctx context.Context) (err error) {
+		l.stream, err = l.ensureStream(ctx)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("make the stream %s: %w", streamName, err)
 	}
 	if l.appends, err = newAppends(l.nc); err != nil {

@@ -11,10 +11,18 @@ func (n *node) openLog(ctx context.Context) (err error) {
 	if reserve == 0 {
 		reserve = -1 // natslog's word for none
 	}
+	cluster, err := n.conf.cluster()
+	if err != nil {
+		return err
+	}
+	credentials, err := n.conf.credentials()
+	if err != nil {
+		return err
+	}
 	n.store, err = natslog.Open(ctx, natslog.Options{
-		Dir: n.conf.Data, URL: n.conf.NATSURL,
+		Dir: n.conf.Data, URL: n.conf.NATSURL, Credentials: credentials, Cluster: cluster,
 		SyncAlways: n.conf.Sync == syncAlways, SyncInterval: n.conf.SyncInterval,
-		Reserve: reserve, DedupeWindow: n.conf.DedupeWindow, Replicas: n.conf.Replicas,
+		Reserve: reserve, DedupeWindow: n.conf.DedupeWindow, Replicas: n.conf.copies(),
 		MQTT:   n.conf.MQTT,
 		Logger: n.logger,
 	})

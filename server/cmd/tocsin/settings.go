@@ -18,11 +18,10 @@ type settings struct {
 	HTTP, Ops, MQTT       string
 	AllowedOrigins        []string
 	TokenInURL            bool
-	Data, NATSURL, Sync   string
+	Data, Sync            string
 	SyncInterval          time.Duration
 	Reserve, Window       int64
 	DedupeWindow          time.Duration
-	Replicas              int
 	DeviceTime            string
 	Fold                  time.Duration
 	AutoClear             map[string]time.Duration
@@ -71,6 +70,8 @@ type settings struct {
 	BatchBytes            int64
 	Drain, LeaseTTL       time.Duration
 	LogLevel, LogFormat   string
+
+	clusterSettings
 }
 
 // Words of the settings that choose.
@@ -88,7 +89,7 @@ func defaults() settings {
 		AllowedOrigins: []string{}, TokenInURL: true,
 		Data: "data", Sync: syncInterval, SyncInterval: time.Second,
 		Retention: 30 * day, Evidence: 7 * day,
-		Reserve: 512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute, Replicas: 1,
+		Reserve: 512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute,
 		DeviceTime: timeClamp, Fold: time.Minute, AutoClear: map[string]time.Duration{}, UnassignedGroups: []string{"unassigned"},
 		HookURLs: []string{}, HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)}, HookTimeout: hooks.DefaultTimeout,
 		Algorithms: []string{}, Leeway: 5 * time.Second,
@@ -104,6 +105,7 @@ func defaults() settings {
 		FrameEntries: 100, FrameBytes: 64 << 10, PageBytes: 1 << 20, BatchEvents: 5000, BatchBytes: 5 << 20,
 		Drain: 30 * time.Second, LeaseTTL: 10 * time.Second,
 		LogLevel: "info", LogFormat: formatText,
+		clusterSettings: clusterSettings{ClusterName: "tocsin", ClusterPeers: []string{}},
 	}
 }
 
@@ -121,7 +123,7 @@ func (s *settings) check() error {
 			"or set jwt-pem-file, jwt-jwks-file, jwt-jwks-url or "+setting{name: "jwt-hs256"}.env())
 	wrong(s.Secret != "" && s.SecretFile != "", "jwt-hs256-file: want this or "+setting{name: "jwt-hs256"}.env()+", not both")
 	wrong(strings.Count(s.RedisKey, redissession.InKey) != 1, "session-redis-key: want "+redissession.InKey+" in it, once")
-	wrong(s.NATSURL == "" && s.Replicas > 1, "replicas: want 1 without nats-url, the embedded log is one server")
+	s.checkCluster(wrong)
 	wrong(len(s.HookURLs) > 0 && s.HookSecretFile == "", "hook-secret-file: want a secret to sign with: make one with 'tocsin secret FILE'")
 	wrong(len(s.HookURLs) > 0 && s.Evidence == 0 && slices.Contains(s.HookEvents, string(hooks.Undelivered)),
 		"hook-events: want alarm.undelivered left out, or evidence to know it from")

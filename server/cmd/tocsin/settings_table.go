@@ -52,7 +52,7 @@ const (
 // drives flags, environment, file, help and `tocsin config`.
 func (s *settings) table() []setting {
 	return slices.Concat(
-		s.connecting(), s.tokens(), s.meaning(), s.telling(), s.keeping(),
+		s.connecting(), s.tokens(), s.meaning(), s.telling(), s.keeping(), s.severalMachines(),
 		s.reading(), s.compatible(), s.patience(), s.sizes(), s.running(),
 	)
 }
@@ -120,8 +120,6 @@ func (s *settings) keeping() []setting {
 		{name: "retention-bytes", value: sized(&s.RetentionBytes, 0, maxSize), help: "what the log may hold before its oldest part goes; 0 for no limit"},
 		{name: "reserve", value: sized(&s.Reserve, 0, maxSize), help: "free space below which publishers are refused; 0 for none"},
 		{name: "dedupe-window", value: span(&s.DedupeWindow, time.Second, day), help: "how long the ids of events are remembered"},
-		{name: "nats-url", value: urlValue{&s.NATSURL, []string{"nats", "tls", "ws", "wss"}, true}, help: "external NATS servers in place of the embedded log"},
-		{name: "replicas", value: count(&s.Replicas, 1, 5), help: "how many servers of a cluster store everything"},
 		{name: "window", value: sized(&s.Window, 1<<20, 64<<30), help: "memory for the newest entries"},
 		{name: "lease", value: span(&s.LeaseTTL, time.Second, time.Minute), help: "after how long a dead worker is succeeded"},
 	}
