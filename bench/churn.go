@@ -96,5 +96,5 @@ func (b *bench) wave(ctx context.Context, g *stage, c crowd, openings [][]byte) 
 
 // connections is the metric of a transport's.
 func connections(kind transport) string {
-	return fmt.Sprintf(`tocsin_connections{transport="%s"}`, map[transport]string{overWS: "websocket", overSSE: "sse", overPoll: "poll"}[kind])
+	return fmt.Sprintf(`tocsin_connections{transport="%s"}`, map[transport]string{overWS: "websocket", overSSE: "sse", overPoll: "longpoll"}[kind])
 }

@@ -131,3 +131,47 @@ func (b *bells) leave(w *waiter) {
 	}
 	w.hung = nil
 }
+
+// OnRing has ring called whenever there may be something new since the last
+// Look; it comes before the first Look and goes together with no Next. ring is
+// called by many goroutines at once and under locks: it must not wait, nor use
+// the reader.
+func (r *Reader) OnRing(ring func()) { r.w.ring = ring }
+
+// joinBells hangs the reader on the bells of his groups.
+func (r *Reader) joinBells() {
+	if r.w.ring == nil {
+		r.rung = make(chan struct{}, 1)
+		r.w.ring = func() {
+			select {
+			case r.rung <- struct{}{}:
+			default: // a ring while one is pending is the same ring
+			}
+		}
+	}
+	if r.m == nil {
+		r.v.mu.RLock()
+		r.refresh(r.v.s)
+		r.v.mu.RUnlock()
+	}
+	if r.joined != r.m.hash {
+		r.joined = r.m.hash
+		r.v.bells.join(r.m.bellNames(), &r.w)
+	}
+}
+
+func (r *Reader) leaveBells() {
+	if r.joined != "" {
+		r.joined = ""
+		r.v.bells.leave(&r.w)
+	}
+}
+
+// followBells hangs a reader on the bells of the groups that a look found him in,
+// if they are others. What rang there until now nobody heard, so he looks again.
+func (r *Reader) followBells() {
+	if r.joined != "" && r.joined != r.m.hash {
+		r.joinBells()
+		r.w.ring()
+	}
+}

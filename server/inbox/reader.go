@@ -215,6 +215,7 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 		}
 		b, _ = r.look(limit)
 	}
+	r.followBells()
 	if err := r.fetch(ctx, &b); err != nil {
 		r.goBack()
 		return Batch{}, err
@@ -222,12 +223,6 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 	r.v.gaps.note(b.Gap)
 	return b, nil
 }
-
-// OnRing has ring called whenever there may be something new since the last
-// Look; it comes before the first Look and goes together with no Next. ring is
-// called by many goroutines at once and under locks: it must not wait, nor use
-// the reader.
-func (r *Reader) OnRing(ring func()) { r.w.ring = ring }
 
 // Look is Read as far as memory serves: ok is false where the log would have to
 // be asked, and then Read is called for.
@@ -243,6 +238,7 @@ func (r *Reader) Look(limit int) (b Batch, ok bool) {
 	if wait {
 		return Batch{}, false
 	}
+	r.followBells()
 	for i := range r.found {
 		if f := &r.found[i]; f.body == nil && f.data == nil && f.removed == nil {
 			r.goBack()
@@ -292,35 +288,6 @@ func (r *Reader) awaitHead(ctx context.Context) error {
 	}
 	r.asked = true
 	return nil
-}
-
-// joinBells hangs the reader on the bells of his groups.
-func (r *Reader) joinBells() {
-	if r.w.ring == nil {
-		r.rung = make(chan struct{}, 1)
-		r.w.ring = func() {
-			select {
-			case r.rung <- struct{}{}:
-			default: // a ring while one is pending is the same ring
-			}
-		}
-	}
-	if r.m == nil {
-		r.v.mu.RLock()
-		r.refresh(r.v.s)
-		r.v.mu.RUnlock()
-	}
-	if r.joined != r.m.hash {
-		r.joined = r.m.hash
-		r.v.bells.join(r.m.bellNames(), &r.w)
-	}
-}
-
-func (r *Reader) leaveBells() {
-	if r.joined != "" {
-		r.joined = ""
-		r.v.bells.leave(&r.w)
-	}
 }
 
 // refresh brings the membership up to date; under the view's read lock.

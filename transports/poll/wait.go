@@ -109,15 +109,16 @@ func (k *kept) answer(a answer) {
 	k.out(a, err)
 }
 
-// out ends the waiting for the client's next byte.
+// out ends the waiting for the client's next byte. Once written is closed the
+// connection may be another's: its next request can be there already.
 func (k *kept) out(a answer, err error) {
 	if err == nil {
 		a.arrived()
 	}
 	k.failed = err != nil
 	k.answered.Store(true)
-	close(k.written)
 	_ = k.conn.SetReadDeadline(time.Unix(1, 0))
+	close(k.written)
 }
 
 // watch hears whether the client is still there while its poll waits.

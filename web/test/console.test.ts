@@ -138,6 +138,7 @@ test("the directory is searched, edited and imported", async () => {
   await page.getByRole("dialog").getByText(/out of bounds/).waitFor(); // and the dialog stays
   await page.getByLabel("Groups, with commas between").fill("fleet");
   await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("dialog").waitFor({ state: "hidden" }); // nothing behind it takes letters
   await page.getByLabel("Name begins with").fill("new/");
   await cell(page, "new/1").waitFor();
 

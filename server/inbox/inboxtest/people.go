@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"tocsin/server/inbox"
 )
@@ -62,6 +63,54 @@ func memberships(t *testing.T, log inbox.Log) {
 	g.Add(t, b1)
 	wantGaps(t, "a new route", g.Gaps)
 	wantBodies(t, "a new route", g.Bodies, "in b and c")
+}
+
+// A membership that came before a look, and after the bell that told of it, is
+// heard from then on.
+func ringsOfNewGroups(t *testing.T, log inbox.Log) {
+	w := NewWriter(t, log)
+	w.Route("a")
+	b := w.Route("b")
+	v, _ := StartView(t, log, inbox.ViewOptions{})
+	Reach(t, v, w.Member("a", "ann", true))
+	r := Open(t, v, "ann", inbox.Start{})
+	rings := make(chan struct{}, 1)
+	r.OnRing(func() {
+		select {
+		case rings <- struct{}{}:
+		default:
+		}
+	})
+	look := func() (found inbox.Batch) {
+		t.Helper()
+		if _, err := r.Read(t.Context(), 10); err != nil { // as far as the log has to be asked
+			t.Fatal(err)
+		}
+		found, ok := r.Look(10)
+		if !ok {
+			t.Fatal("a look needs the log")
+		}
+		return found
+	}
+	rung := func(what string) {
+		t.Helper()
+		select {
+		case <-rings:
+		case <-time.After(patience):
+			t.Fatalf("no ring: %s", what)
+		}
+	}
+	look()
+	Reach(t, v, w.Member("b", "ann", true))
+	rung("she joins")
+	if found, ok := r.Look(10); !ok || found.Gap == nil {
+		t.Fatalf("she found %+v, %v", found, ok)
+	}
+	for len(rings) > 0 {
+		<-rings
+	}
+	Reach(t, v, w.Alarm("db", b, inbox.Major, "in b"))
+	rung("an alarm of her new group")
 }
 
 func foreignCursor(t *testing.T, log inbox.Log) {
