@@ -80,10 +80,19 @@ func (c *configFlags) register(cmd *cobra.Command) {
 	}
 }
 
-// load reads every setting from the first place that has it: flag, environment,
+// load is read, and says too which settings do not go together.
+func (c *configFlags) load(environ []string) (configuration, error) {
+	conf, err := c.read(environ)
+	if err != nil {
+		return conf, err
+	}
+	return conf, conf.check()
+}
+
+// read reads every setting from the first place that has it: flag, environment,
 // file, default. The error holds everything that is wrong, a line each, with
 // where it stood; the settings that are right are loaded all the same.
-func (c *configFlags) load(environ []string) (configuration, error) {
+func (c *configFlags) read(environ []string) (configuration, error) {
 	conf := configuration{settings: defaults(), origins: map[string]origin{}}
 	env := ourVariables(environ)
 	if c.file == "" {
@@ -120,10 +129,7 @@ func (c *configFlags) load(environ []string) (configuration, error) {
 			strings.HasPrefix(name, "TOCSIN_SERVICE_") || strings.HasPrefix(name, "TOCSIN_PORT")
 	})
 	conf.ignored = slices.Sorted(maps.Keys(env))
-	if err := errors.Join(errs...); err != nil {
-		return conf, err
-	}
-	return conf, conf.check()
+	return conf, errors.Join(errs...)
 }
 
 // wrongValue is the one form of every complaint about a value: where, which key,
