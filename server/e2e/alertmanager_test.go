@@ -174,7 +174,9 @@ func TestARealAlertmanager(t *testing.T) {
 	repeats := func(n int) {
 		t.Helper()
 		had := metric(t, ops, `tocsin_events_total{door="alertmanager",status="unchanged"}`)
-		a.until("it repeats itself", func() bool { return metric(t, ops, `tocsin_events_total{door="alertmanager",status="unchanged"}`) >= had+n })
+		a.until("it repeats itself", func() bool {
+			return metric(t, ops, `tocsin_events_total{door="alertmanager",status="unchanged"}`) >= had+n
+		})
 	}
 	a.post(start, time.Time{}, "Load", "Disk")
 	told("Load", "raised 1/1 ")
