@@ -57,6 +57,7 @@ type hopper struct {
 	groups []string
 	rng    *rand.Rand
 	ways   []string
+	bases  []string                // unless empty, each stay is at one of these by chance
 	listen func(what, text string) // to each event or frame, after it was taken; nil for nobody
 
 	mu     sync.Mutex
@@ -93,6 +94,9 @@ func (h *hopper) begin(t *testing.T) {
 func (h *hopper) run(ctx context.Context, stay time.Duration) {
 	for ctx.Err() == nil {
 		way := h.ways[h.rng.IntN(len(h.ways))]
+		if len(h.bases) > 0 {
+			h.base = h.bases[h.rng.IntN(len(h.bases))]
+		}
 		cut, cancel := context.WithTimeout(ctx, 1+time.Duration(h.rng.Int64N(int64(stay))))
 		err := h.stay(cut, way)
 		cancel()

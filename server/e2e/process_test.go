@@ -62,12 +62,19 @@ type server struct {
 // newServer starts a server on a new data directory.
 func newServer(t *testing.T, flags ...string) *server {
 	t.Helper()
+	s := prepareServer(t, flags...)
+	s.start()
+	return s
+}
+
+// prepareServer is newServer but for the start.
+func prepareServer(t *testing.T, flags ...string) *server {
+	t.Helper()
 	s := &server{t: t, dir: t.TempDir(), flags: flags, http: "127.0.0.1:0", ops: "127.0.0.1:0",
 		secret: []byte("a secret of these tests, 32 bytes and more")}
 	if err := os.WriteFile(s.secretFile(), s.secret, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.start()
 	t.Cleanup(s.kill)
 	return s
 }
@@ -90,15 +97,22 @@ func (s *server) args() []string {
 // start runs the server and waits for the line that names its addresses.
 func (s *server) start() {
 	s.t.Helper()
+	if err := s.up(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// up is start for any goroutine.
+func (s *server) up() error {
 	cmd := exec.Command(binary, s.args()...)
 	out, err := cmd.StderrPipe()
 	if err != nil {
-		s.t.Fatal(err)
+		return err
 	}
 	log := &tailBuffer{}
 	cmd.Stdout = log
 	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
+		return err
 	}
 	done, serving := make(chan struct{}), make(chan [3]string, 1)
 	go func() { // ends with the process
@@ -121,10 +135,11 @@ func (s *server) start() {
 		s.mu.Lock()
 		s.http, s.ops, s.mqtt = a[0], a[1], a[2]
 		s.mu.Unlock()
+		return nil
 	case <-done:
-		s.t.Fatalf("the server ended:\n%s", log)
+		return fmt.Errorf("the server ended:\n%s", log)
 	case <-time.After(patience):
-		s.t.Fatalf("the server did not come up:\n%s", log)
+		return fmt.Errorf("the server did not come up:\n%s", log)
 	}
 }
 

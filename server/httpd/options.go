@@ -91,6 +91,9 @@ type Options struct {
 	// Presence is told who is connected and how far he is; nil is one of its own.
 	// Whoever hands one over has it swept.
 	Presence *presence.Registry
+	// Backup writes everything that is stored, while all goes on; last: nothing can
+	// be stored from then on. nil: it is not offered.
+	Backup func(ctx context.Context, w io.Writer, last bool) error
 	// Explain answers for deliveries; nil: it is not offered.
 	Explain Explainer
 

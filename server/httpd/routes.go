@@ -66,6 +66,7 @@ func (s *Server) routes() {
 
 	e.GET("/v1/transports", s.getTransports)
 	e.POST("/v1/ticket", s.as(auth.ScopeInbox, s.postTicket))
+	e.POST("/v1/backup", s.as(auth.ScopeAdmin, s.postBackup))
 	e.POST("/v1/revocations", s.as(auth.ScopeAdmin, s.postRevocation))
 	e.GET("/problems/:name", problemText)
 	s.pages(e)

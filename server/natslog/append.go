@@ -29,6 +29,7 @@ const (
 	codeDuplicateInFlight  = 10158
 	codeWrongLastReplicate = 10164 // the same as 10071, while another one is being replicated
 	codeTooManyRequests    = 10167
+	codeSealed             = 10109
 )
 
 // Append implements [inbox.Log].
@@ -104,7 +105,7 @@ func (b *batch) send(ctx context.Context, pending []int) (again, beaten []int) {
 			continue
 		case errors.Is(r.Err, inbox.ErrConflict) && p.ID != "":
 			beaten = append(beaten, i)
-		case retry || p.ID != "" && errors.Is(r.Err, inbox.ErrUnavailable):
+		case retry || p.ID != "" && errors.Is(r.Err, inbox.ErrUnavailable) && !errors.Is(r.Err, errSealed):
 			again = append(again, i)
 		}
 		r.Err = fmt.Errorf("append to %s: %w", p.Subject, r.Err)
@@ -172,6 +173,7 @@ type answer struct {
 var (
 	errNoAnswer = errors.New("no answer in time")
 	errNoLeader = errors.New("nobody leads the stream")
+	errSealed   = errors.New("the log has had its last backup")
 )
 
 // receipt reads the answer; waiting is why there was none. again says that
@@ -188,6 +190,8 @@ func (a *answer) receipt(waiting error) (r inbox.Receipt, again bool) {
 		r.Err = fmt.Errorf("%w: an answer that is none", inbox.ErrUnavailable)
 	case code == 0:
 		r.Err = fmt.Errorf("%w: %w", inbox.ErrUnavailable, waiting)
+	case code == codeSealed:
+		r.Err = fmt.Errorf("%w: %w", inbox.ErrUnavailable, errSealed)
 	case code == codeWrongLast || code == codeWrongLastReplicate:
 		r.Err = inbox.ErrConflict
 	case code == codeDuplicateInFlight || code == codeTooManyRequests:

@@ -63,8 +63,6 @@ func (l *Log) Revocations(ctx context.Context, ttl time.Duration) (*Bucket, erro
 // what the client library makes of one, but for direct reads: the library always
 // allows them, and any replica may answer those.
 func (l *Log) bucket(ctx context.Context, c bucketConfig) (*Bucket, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
 	doing := "open the bucket " + c.name
 	// The engine wants the window of ids, which a bucket has no use for, within
 	// the life of a message.
@@ -87,15 +85,15 @@ func (l *Log) bucket(ctx context.Context, c bucketConfig) (*Bucket, error) {
 		AllowDirect:       false,
 		MaxMsgs:           -1, MaxBytes: -1, MaxMsgSize: -1, MaxConsumers: -1,
 	}
-	var stream jetstream.Stream
-	err := l.awaitCluster(ctx, func(ctx context.Context) (err error) {
-		stream, err = l.js.CreateOrUpdateStream(ctx, config)
-		return err
-	})
+	stream, err := l.ensure(ctx, config)
 	if err != nil {
 		return nil, unavailable(doing, err)
 	}
-	kv, err := l.js.KeyValue(ctx, c.name)
+	var kv jetstream.KeyValue
+	err = l.awaitCluster(ctx, func(ctx context.Context) (err error) {
+		kv, err = l.js.KeyValue(ctx, c.name)
+		return err
+	})
 	if err != nil {
 		return nil, unavailable(doing, err)
 	}

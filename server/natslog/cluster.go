@@ -46,6 +46,7 @@ func (c *Cluster) join(conf *server.Options) error {
 	if c.Name == "" || c.Node == "" || c.Secret == "" {
 		return errors.New("a cluster needs a name, a name of the node and a secret")
 	}
+	hurryElections()
 	conf.ServerName = c.Node
 	// The engine opens its routes after a port for clients, so it must have one:
 	// on the loopback, for those who know this process's secret.
@@ -106,6 +107,8 @@ var forming = []jetstream.ErrorCode{
 // awaitCluster repeats what needs a quorum until there is one, or the context ends.
 func (l *Log) awaitCluster(ctx context.Context, do func(context.Context) error) error {
 	if l.opts.Cluster == nil && l.opts.URL == "" {
+		ctx, cancel := context.WithTimeout(ctx, openTimeout)
+		defer cancel()
 		return do(ctx)
 	}
 	for said := false; ; {

@@ -164,7 +164,11 @@ func (engineLog) Debugf(string, ...any)  {}
 func (engineLog) Tracef(string, ...any)  {}
 
 func (l engineLog) Warnf(format string, v ...any) {
-	l.to.Warn("engine: " + fmt.Sprintf(format, v...))
+	text := fmt.Sprintf(format, v...)
+	if strings.Contains(text, "Plaintext passwords") {
+		return // the secrets of this process and of the nodes are long and random
+	}
+	l.to.Warn("engine: " + text)
 }
 
 func (l engineLog) Errorf(format string, v ...any) {

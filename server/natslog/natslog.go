@@ -108,7 +108,8 @@ type Log struct {
 	stream  jetstream.Stream
 	appends *appends
 	full    atomic.Bool
-	mqtt    *mqttDoor // nil where nothing listens
+	mqtt    *mqttDoor     // nil where nothing listens
+	backups chan struct{} // a slot for who makes one
 
 	closed chan struct{} // closed by Close, before anything else
 	once   sync.Once
@@ -125,7 +126,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if o.MQTT != "" && o.URL != "" {
 		return nil, errors.New("open the log: only an embedded engine listens for MQTT")
 	}
-	l := &Log{opts: o, closed: make(chan struct{})}
+	l := newLog(o)
 	if err := l.open(ctx); err != nil {
 		l.Close(context.WithoutCancel(ctx))
 		return nil, err
@@ -133,7 +134,12 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	return l, nil
 }
 
-func (l *Log) open(ctx context.Context) error {
+func newLog(o Options) *Log {
+	return &Log{opts: o, closed: make(chan struct{}), backups: make(chan struct{}, 1)}
+}
+
+// dial starts the engine, or finds the one elsewhere.
+func (l *Log) dial(ctx context.Context) error {
 	connect := []nats.Option{
 		nats.Name("tocsin"),
 		nats.MaxReconnects(-1),
@@ -163,11 +169,18 @@ func (l *Log) open(ctx context.Context) error {
 	if l.js, err = jetstream.New(l.nc, jetstream.WithDefaultTimeout(requestTimeout)); err != nil {
 		return fmt.Errorf("speak JetStream: %w", err)
 	}
-	err = l.awaitCluster(ctx, func(ctx context.Context) (err error) {
-		l.stream, err = l.ensureStream(ctx)
-		return err
-	})
+	return nil
+}
+
+func (l *Log) open(ctx context.Context) error {
+	err := l.dial(ctx)
+	if err == nil {
+		err = l.awaitTurn(ctx)
+	}
 	if err != nil {
+		return err
+	}
+	if l.stream, err = l.ensure(ctx, l.config()); err != nil {
 		return fmt.Errorf("make the stream %s: %w", streamName, err)
 	}
 	if l.appends, err = newAppends(l.nc); err != nil {
@@ -181,14 +194,11 @@ func (l *Log) open(ctx context.Context) error {
 	return nil
 }
 
-// ensureStream makes the stream, or brings an older one up to the options.
-// There is no limit of age or count: the worker alone decides what goes
+// config is the stream's. There is no limit of age or count: the worker alone decides what goes
 // (docs/architecture.md §9). Direct reads are off, else a client may read a
 // replica that lags, and decide on what it reads (docs/decisions/0002).
-func (l *Log) ensureStream(ctx context.Context) (jetstream.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	return l.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+func (l *Log) config() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name:        streamName,
 		Description: "Tocsin: everything that happens, one entry a message",
 		Subjects:    inbox.Subjects(),
@@ -198,7 +208,7 @@ func (l *Log) ensureStream(ctx context.Context) (jetstream.Stream, error) {
 		Replicas:    l.opts.Replicas,
 		AllowDirect: false,
 		MaxMsgs:     -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
-	})
+	}
 }
 
 // Close ends the connection and the embedded engine, and waits for its files to

@@ -85,16 +85,17 @@ func (l *Log) Queue(ctx context.Context, c QueueConfig) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	q.consumer, err = stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable:    queueConsumer,
-		AckPolicy:  jetstream.AckExplicitPolicy,
-		AckWait:    c.AckWait,
-		MaxDeliver: -1,
-		// A job that waits for its next attempt counts as one without an answer;
-		// a limit of those would let failing jobs hold up the others.
-		MaxAckPending: -1,
+	err = l.awaitCluster(ctx, func(ctx context.Context) (err error) {
+		q.consumer, err = stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+			Durable:    queueConsumer,
+			AckPolicy:  jetstream.AckExplicitPolicy,
+			AckWait:    c.AckWait,
+			MaxDeliver: -1,
+			// A job that waits for its next attempt counts as one without an answer;
+			// a limit of those would let failing jobs hold up the others.
+			MaxAckPending: -1,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, unavailable("open the workers of "+q.stream, err)

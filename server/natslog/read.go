@@ -48,6 +48,9 @@ func (l *Log) Bounds(ctx context.Context) (inbox.Bounds, error) {
 	if err != nil {
 		return inbox.Bounds{}, unavailable("ask for the bounds of the log", err)
 	}
+	if err := followed(info); err != nil {
+		return inbox.Bounds{}, fmt.Errorf("ask for the bounds of the log: %w", err)
+	}
 	return bounds(info), nil
 }
 

@@ -2,6 +2,7 @@ package natslog
 
 import (
 	"context"
+	"fmt"
 
 	"tocsin/server/inbox"
 )
@@ -9,32 +10,22 @@ import (
 // A Standing is how the log stands at its leader.
 type Standing struct {
 	inbox.Bounds
-	// Leads says that this process's own engine leads the log. An external one is
-	// nobody's own.
-	Leads bool
-	// Replicas is how many servers store the log, Current how many of them have
-	// all of it, the leader included.
-	Replicas, Current int
+	Members
 }
 
-// Standing asks the leader. Its errors are those of Bounds.
+// Standing asks the leader for both at once. Its errors are those of Bounds.
 func (l *Log) Standing(ctx context.Context) (Standing, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	const doing = "ask how the log stands"
 	info, err := l.stream.Info(ctx)
 	if err != nil {
-		return Standing{}, unavailable("ask how the log stands", err)
+		return Standing{}, unavailable(doing, err)
 	}
-	s := Standing{Bounds: bounds(info), Leads: l.engine != nil, Replicas: max(info.Config.Replicas, 1), Current: 1}
-	if c := info.Cluster; c != nil && c.Leader != "" { // a server that is alone names none
-		s.Leads = l.engine != nil && c.Leader == l.nc.ConnectedServerName()
-		for _, r := range c.Replicas {
-			if r.Current && !r.Offline {
-				s.Current++
-			}
-		}
+	if err := followed(info); err != nil {
+		return Standing{}, fmt.Errorf(doing+": %w", err)
 	}
-	return s, nil
+	return Standing{bounds(info), membersOf(info)}, nil
 }
 
 // Free is the space, in bytes, that the directory's file system has left. It is

@@ -43,8 +43,6 @@ func (l *Log) store(ctx context.Context, doing, subject, id string, data []byte)
 // side makes a stream beside the log, or brings an older one up to the
 // configuration, whose name and what differs are given.
 func (l *Log) side(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
 	c.Storage, c.Replicas, c.AllowDirect = jetstream.FileStorage, l.opts.Replicas, false
 	// The engine wants the window of ids within the life of a message.
 	c.Duplicates = l.opts.DedupeWindow
@@ -55,7 +53,7 @@ func (l *Log) side(ctx context.Context, c jetstream.StreamConfig) (jetstream.Str
 		c.MaxBytes = -1
 	}
 	c.MaxMsgs, c.MaxMsgsPerSubject, c.MaxMsgSize, c.MaxConsumers = -1, -1, -1, -1
-	stream, err := l.js.CreateOrUpdateStream(ctx, c)
+	stream, err := l.ensure(ctx, c)
 	if err != nil {
 		return nil, unavailable("open the stream "+c.Name, err)
 	}

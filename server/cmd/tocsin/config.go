@@ -116,7 +116,7 @@ func yamlText(s setting) string {
 			items[i] = strconv.Quote(items[i])
 		}
 		return "[" + strings.Join(items, ", ") + "]"
-	case textValue, urlValue, addressValue:
+	case textValue, urlValue, addressValue, nodeName:
 		return strconv.Quote(text)
 	}
 	return text

@@ -89,6 +89,16 @@ func (c *configFlags) load(environ []string) (configuration, error) {
 	return conf, conf.check()
 }
 
+// loadLog is load for who needs the log and serves nobody: only the settings of
+// the log have to go together.
+func (c *configFlags) loadLog(environ []string) (configuration, error) {
+	conf, err := c.read(environ)
+	if err != nil {
+		return conf, err
+	}
+	return conf, conf.checkLog()
+}
+
 // read reads every setting from the first place that has it: flag, environment,
 // file, default. The error holds everything that is wrong, a line each, with
 // where it stood; the settings that are right are loaded all the same.

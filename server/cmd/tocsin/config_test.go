@@ -100,7 +100,7 @@ func TestEverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 		"name=topic": "a=b,v1/c=chat/d", "users|publish": "publish",
 		"interval|always": "always", "clamp|trust": "trust", "debug|info|warn|error": "warn", "text|json": "json",
 		"protocols": "stomp", "networks": "10.0.0.0/8", "path": "/a/b", "urls": "https://a.example/hook", "events": "alarm.acked",
-		"key": "s-{token}", "field": "user.id",
+		"key": "s-{token}", "field": "user.id", "addresses": "10.0.0.1:6222,10.0.0.2:6222",
 	}
 	d := defaults()
 	for _, s := range d.table() {
@@ -213,7 +213,20 @@ func TestAWrongSettingIsRefusedWithItsPlaceItsValueAndWhatIsWanted(t *testing.T)
 		{"no store", "", nil, []string{"--data", ""}, []string{"data: want a directory"}},
 		{"mqtt elsewhere", "", nil, []string{"--nats-url", "nats://a", "--mqtt", ":1883"}, []string{"mqtt: want none with nats-url"}},
 		{"no place in the key", "", nil, []string{"--session-redis-key", "session"}, []string{"session-redis-key: want {token} in it"}},
-		{"no replicas", "", nil, []string{"--replicas", "3"}, []string{"replicas: want 1 without nats-url"}},
+		{"no replicas", "", nil, []string{"--replicas", "3"}, []string{"replicas: want 1 without cluster-listen or nats-url"}},
+		{"no address of the cluster", "", nil, []string{"--cluster-node", "a"}, []string{"cluster-listen: want an address"}},
+		{"a cluster of nobody", "cluster-name: \"\"\n", nil, []string{"--cluster-listen", ":6222"}, []string{
+			"cluster-name: want a name", "cluster-node: want this node's own name", "cluster-peers: want the addresses of all nodes", "cluster-secret-file: want a secret"}},
+		{"two nodes", "", nil, []string{"--cluster-listen", ":6222", "--cluster-peers", "a:1,b:1"}, []string{"at least three"}},
+		{"a node twice", "", nil, []string{"--cluster-listen", ":6222", "--cluster-peers", "a:1,b:1,a:1"}, []string{"cluster-peers: want each address once"}},
+		{"more copies than nodes", "", nil, []string{"--cluster-listen", ":6222", "--cluster-peers", "a:1,b:1,c:1", "--replicas", "5"}, []string{"replicas: want at most"}},
+		{"a peer without a port", "", nil, []string{"--cluster-peers", "a,b"}, []string{"cluster-peers: want a list of addresses"}},
+		{"a name of a node", "", nil, []string{"--cluster-node", "a b"}, []string{"cluster-node: want a name of letters"}},
+		{"half of TLS", "", nil, []string{"--cluster-listen", ":6222", "--cluster-ca-file", "f"}, []string{"cluster-cert-file and cluster-key-file together"}},
+		{"two clusters", "", nil, []string{"--cluster-listen", ":6222", "--nats-url", "nats://a"}, []string{"want this or nats-url, not both"}},
+		{"two credentials", "", nil, []string{"--nats-url", "nats://a", "--nats-creds-file", "f", "--nats-token-file", "f"}, []string{"want one of nats-creds-file"}},
+		{"a user without a word", "", nil, []string{"--nats-url", "nats://a", "--nats-user", "u"}, []string{"nats-user and nats-password-file together"}},
+		{"credentials for nobody", "", nil, []string{"--nats-token-file", "f"}, []string{"nats-url: want the servers"}},
 		{"same address", "", nil, []string{"--ops", "127.0.0.1:8080"}, []string{"ops: want another address"}},
 		{"no file", "", []string{"TOCSIN_CONFIG=/nowhere/t.yml"}, nil, []string{"read the configuration: open /nowhere/t.yml"}},
 	} {

@@ -175,10 +175,19 @@ func (n *node) listen(ctx context.Context) (err error) {
 	return nil
 }
 
-// beginEpoch is the node's first write, before its doors and worker open.
+// beginEpoch is the node's first write, before its doors and worker open. A log on
+// several machines may be electing who leads it, which is waited for.
 func (n *node) beginEpoch(ctx context.Context) (err error) {
-	n.epoch, err = inbox.BeginEpoch(ctx, n.log, time.Now())
-	return err
+	for {
+		n.epoch, err = inbox.BeginEpoch(ctx, n.log, time.Now())
+		if !errors.Is(err, inbox.ErrUnavailable) || !n.conf.shared() {
+			return err
+		}
+		n.logger.Warn("the log does not take the node's first entry: again in a second", "error", err)
+		if err := until(ctx, time.Now().Add(time.Second)); err != nil {
+			return err
+		}
+	}
 }
 
 func (n *node) followLog(ctx context.Context) error {
@@ -276,6 +285,7 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
 		Presence: n.presence, Explain: n.explainer(), DeadLetters: n.letters,
 		Compat:  compat,
+		Backup:  n.backup,
 		Metrics: n.metrics, Logger: n.logger,
 		Origins:     n.conf.AllowedOrigins,
 		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,

@@ -2,31 +2,37 @@ package main
 
 import (
 	"context"
+	"log/slog"
 
 	"tocsin/server/natslog"
 )
 
-func (n *node) openLog(ctx context.Context) (err error) {
-	reserve := n.conf.Reserve
+// logOptions say where the log is and how it is kept.
+func (s *settings) logOptions(logger *slog.Logger) (natslog.Options, error) {
+	reserve := s.Reserve
 	if reserve == 0 {
 		reserve = -1 // natslog's word for none
 	}
-	cluster, err := n.conf.cluster()
+	cluster, err := s.cluster()
+	if err != nil {
+		return natslog.Options{}, err
+	}
+	credentials, err := s.credentials()
+	return natslog.Options{
+		Dir: s.Data, URL: s.NATSURL, Credentials: credentials, Cluster: cluster,
+		SyncAlways: s.Sync == syncAlways, SyncInterval: s.SyncInterval,
+		Reserve: reserve, DedupeWindow: s.DedupeWindow, Replicas: s.copies(),
+		MQTT:   s.MQTT,
+		Logger: logger,
+	}, err
+}
+
+func (n *node) openLog(ctx context.Context) error {
+	o, err := n.conf.logOptions(n.logger)
 	if err != nil {
 		return err
 	}
-	credentials, err := n.conf.credentials()
-	if err != nil {
-		return err
-	}
-	n.store, err = natslog.Open(ctx, natslog.Options{
-		Dir: n.conf.Data, URL: n.conf.NATSURL, Credentials: credentials, Cluster: cluster,
-		SyncAlways: n.conf.Sync == syncAlways, SyncInterval: n.conf.SyncInterval,
-		Reserve: reserve, DedupeWindow: n.conf.DedupeWindow, Replicas: n.conf.copies(),
-		MQTT:   n.conf.MQTT,
-		Logger: n.logger,
-	})
-	if err != nil {
+	if n.store, err = natslog.Open(ctx, o); err != nil {
 		return err
 	}
 	n.measureLog()

@@ -27,9 +27,9 @@ func (n *node) measureLog() {
 		{Name: "tocsin_log_messages", Help: "Entries in the log."},
 		{Name: "tocsin_log_bytes", Help: "Bytes that the entries in the log take."},
 		{Name: "tocsin_log_first_age_seconds", Help: "Age of the oldest entry in the log."},
-		{Name: "tocsin_log_leader", Help: "1 at the node whose own engine leads the log."},
-		{Name: "tocsin_log_replicas", Help: "Servers that are to store the log."},
-		{Name: "tocsin_log_replicas_current", Help: "Servers that have all of the log, its leader included."},
+		{Name: "tocsin_log_leader", Help: "1 while this node's own engine leads the log."},
+		{Name: "tocsin_log_servers", Help: "Servers that the log is to be stored on."},
+		{Name: "tocsin_log_servers_current", Help: "Servers that have all of the log now, its leader included."},
 		{Name: "tocsin_tail_lag_entries", Help: "Entries that the log has and this node's view has not."},
 		{Name: "tocsin_storage_full", Help: "1 while free space is below the reserve and publishers are refused."},
 		{Name: "tocsin_storage_free_bytes", Help: "Space left where an embedded log is stored."},
@@ -38,6 +38,7 @@ func (n *node) measureLog() {
 		if free, ok := n.store.Free(); ok {
 			set("tocsin_storage_free_bytes", "", float64(free))
 		}
+		set("tocsin_log_leader", "", oneIf(n.store.Leads()))
 		ctx, cancel := context.WithTimeout(n.running, measureTimeout)
 		defer cancel()
 		s, err := n.store.Standing(ctx)
@@ -47,9 +48,8 @@ func (n *node) measureLog() {
 		}
 		set("tocsin_log_messages", "", float64(s.Messages))
 		set("tocsin_log_bytes", "", float64(s.Bytes))
-		set("tocsin_log_leader", "", oneIf(s.Leads))
-		set("tocsin_log_replicas", "", float64(s.Replicas))
-		set("tocsin_log_replicas_current", "", float64(s.Current))
+		set("tocsin_log_servers", "", float64(s.Stored))
+		set("tocsin_log_servers_current", "", float64(s.Current))
 		// The head is read later, so that it may have passed the end.
 		set("tocsin_tail_lag_entries", "", float64(max(s.Last, n.head())-n.head()))
 		if seconds, ok := age.seconds(ctx, s.First); ok {

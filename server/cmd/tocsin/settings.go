@@ -117,13 +117,14 @@ func (s *settings) check() error {
 			errs = append(errs, errors.New(text))
 		}
 	}
-	wrong(s.Data == "" && s.NATSURL == "", "data: want a directory, or nats-url for an external log")
+	if err := s.checkLog(); err != nil {
+		errs = append(errs, err)
+	}
 	wrong(cmp.Or(s.Secret, s.SecretFile, s.PEMFile, s.JWKSFile, s.JWKSURL) == "",
 		"jwt-hs256-file: want a key to verify tokens with: make one with 'tocsin secret FILE', "+
 			"or set jwt-pem-file, jwt-jwks-file, jwt-jwks-url or "+setting{name: "jwt-hs256"}.env())
 	wrong(s.Secret != "" && s.SecretFile != "", "jwt-hs256-file: want this or "+setting{name: "jwt-hs256"}.env()+", not both")
 	wrong(strings.Count(s.RedisKey, redissession.InKey) != 1, "session-redis-key: want "+redissession.InKey+" in it, once")
-	s.checkCluster(wrong)
 	wrong(len(s.HookURLs) > 0 && s.HookSecretFile == "", "hook-secret-file: want a secret to sign with: make one with 'tocsin secret FILE'")
 	wrong(len(s.HookURLs) > 0 && s.Evidence == 0 && slices.Contains(s.HookEvents, string(hooks.Undelivered)),
 		"hook-events: want alarm.undelivered left out, or evidence to know it from")

@@ -84,7 +84,21 @@ func isHostPort(s string) bool {
 	return err == nil && wrong == nil && host != "" && n > 0
 }
 
-// checkCluster adds what is wrong with them together.
+// checkLog is check for the settings of where the log is.
+func (s *settings) checkLog() error {
+	var errs []error
+	wrong := func(bad bool, text string) {
+		if bad {
+			errs = append(errs, errors.New(text))
+		}
+	}
+	wrong(s.Data == "" && s.NATSURL == "", "data: want a directory, or nats-url for an external log")
+	s.checkCluster(wrong)
+	s.checkElsewhere(wrong)
+	return errors.Join(errs...)
+}
+
+// checkCluster adds what is wrong with the settings of the cluster together.
 func (s *settings) checkCluster(wrong func(bad bool, text string)) {
 	c := &s.clusterSettings
 	told := cmp.Or(c.ClusterNode, c.ClusterSecretFile, c.ClusterCAFile, c.ClusterCertFile, c.ClusterKeyFile)
@@ -102,6 +116,11 @@ func (s *settings) checkCluster(wrong func(bad bool, text string)) {
 		wrong((c.ClusterCAFile == "") != (c.ClusterCertFile == "") || (c.ClusterCertFile == "") != (c.ClusterKeyFile == ""),
 			"cluster-ca-file: want cluster-ca-file, cluster-cert-file and cluster-key-file together, or none of them")
 	}
+}
+
+// checkElsewhere adds what is wrong with those of servers elsewhere together.
+func (s *settings) checkElsewhere(wrong func(bad bool, text string)) {
+	c := &s.clusterSettings
 	given := 0
 	for _, one := range []string{c.NATSCredsFile, c.NATSUser, c.NATSTokenFile} {
 		if one != "" {
@@ -114,6 +133,9 @@ func (s *settings) checkCluster(wrong func(bad bool, text string)) {
 	wrong(c.NATSURL == "" && cmp.Or(c.NATSCredsFile, c.NATSUser, c.NATSPasswordFile, c.NATSTokenFile, c.NATSCAFile, c.NATSCertFile) != "",
 		"nats-url: want the servers that the other settings of nats are for")
 }
+
+// shared says whether the log is on other machines too.
+func (c *clusterSettings) shared() bool { return c.ClusterListen != "" || c.NATSURL != "" }
 
 // copies is how many servers store everything.
 func (c *clusterSettings) copies() int {
