@@ -27,6 +27,7 @@ type Conn struct {
 	socket  *socket
 	talk    Conversation
 	binary  bool // what is sent
+	listens bool // hearPongs was called; of the reading goroutine
 
 	closing atomic.Bool
 	begun   atomic.Bool // talk is there
@@ -179,6 +180,10 @@ func (c *Conn) open(s *melody.Session) {
 func (c *Conn) receive(message []byte) {
 	if c.closing.Load() {
 		return // what still comes is too late
+	}
+	if !c.listens {
+		c.listens = true
+		c.hearPongs()
 	}
 	c.hear(message)
 	// The client lives, even if its pong waits behind what it has sent.

@@ -58,14 +58,18 @@ func (c *Conn) Ping() {
 }
 
 // ponged is called by melody for a pong, of which it does not say what it holds, nor
-// whether it answers anything. So from the first one on, they are heard here.
-func ponged(s *melody.Session) {
-	c := connOf(s)
+// whether it answers anything. From then on they are heard here.
+func ponged(s *melody.Session) { connOf(s).hearPongs() }
+
+// hearPongs tells the conversation of the pongs that come from now on, if it is a
+// Marker. Melody takes them for itself until the first message has come, or the
+// first pong.
+func (c *Conn) hearPongs() {
 	m, ok := c.talk.(Marker)
 	if !ok {
 		return
 	}
-	s.WebsocketConnection().SetPongHandler(func(data string) error {
+	c.session.WebsocketConnection().SetPongHandler(func(data string) error {
 		if len(data) == 8 {
 			m.Arrived(binary.BigEndian.Uint64([]byte(data)))
 		}
