@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -59,14 +58,39 @@ func run(t *testing.T, stdin, name string, args ...string) string {
 	return string(out)
 }
 
-// A node is a running gateway.
+// A node is a running gateway. http and ops are there once it serves.
 type node struct {
-	t         *testing.T
-	http, ops string
+	t              *testing.T
+	http, ops      string
+	serving, ended chan struct{}
+	said           strings.Builder // to be read once it has ended
 }
 
 // start serves with these flags until the test ends.
 func start(t *testing.T, flags ...string) *node {
+	t.Helper()
+	n := launch(t, flags...)
+	n.await()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return n
+}
+
+// await returns when the gateway serves; the test has failed when it does not.
+func (n *node) await() {
+	n.t.Helper()
+	select {
+	case <-n.serving:
+	case <-n.ended:
+		n.t.Errorf("the gateway ended:\n%s", &n.said)
+	case <-time.After(patience):
+		n.t.Error("the gateway did not come up")
+	}
+}
+
+// launch is start for who does not wait.
+func launch(t *testing.T, flags ...string) *node {
 	t.Helper()
 	cmd := exec.Command(binary, append([]string{"serve", "--data", t.TempDir(), "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0",
 		"--jwt-hs256-file", secret, "--drain", "0s", "--log-format", "json"}, flags...)...)
@@ -77,15 +101,15 @@ func start(t *testing.T, flags ...string) *node {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	n, serving := &node{t: t}, make(chan struct{})
-	var once sync.Once
-	ended := make(chan struct{})
+	n := &node{t: t, serving: make(chan struct{}), ended: make(chan struct{})}
 	go func() { // ends with the process
-		defer close(ended)
+		defer close(n.ended)
 		for in := bufio.NewScanner(out); in.Scan(); {
+			n.said.WriteString(in.Text() + "\n")
 			var line struct{ Msg, HTTP, Ops string }
 			if json.Unmarshal(in.Bytes(), &line) == nil && line.Msg == "serving" {
-				once.Do(func() { n.http, n.ops = "http://"+line.HTTP, "http://"+line.Ops; close(serving) })
+				n.http, n.ops = "http://"+line.HTTP, "http://"+line.Ops
+				close(n.serving)
 			}
 		}
 		_ = cmd.Wait()
@@ -93,23 +117,16 @@ func start(t *testing.T, flags ...string) *node {
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
-		case <-ended:
+		case <-n.ended:
 		case <-time.After(patience):
 			_ = cmd.Process.Kill()
 			t.Error("the gateway did not end")
 		}
 	})
-	select {
-	case <-serving:
-	case <-ended:
-		t.Fatal("the gateway ended")
-	case <-time.After(patience):
-		t.Fatal("the gateway did not come up")
-	}
 	return n
 }
 
-// get reads what a request answers.
+// do is what a request answers.
 func (n *node) do(method, url, body string) string {
 	n.t.Helper()
 	r, err := http.NewRequestWithContext(n.t.Context(), method, url, strings.NewReader(body))

@@ -66,15 +66,13 @@ func accepted(t *testing.T, env map[string]string) map[string]string {
 	if err != nil || told.Len() > 0 {
 		t.Fatalf("%v: %v: %s", env, err, &told)
 	}
+	var found map[string]any
+	if err := yaml.Unmarshal(out, &found); err != nil {
+		t.Fatal(err)
+	}
 	settings := map[string]string{}
-	if err := yaml.Unmarshal(out, &settings); err != nil {
-		var loose map[string]any
-		if err := yaml.Unmarshal(out, &loose); err != nil {
-			t.Fatal(err)
-		}
-		for name, value := range loose {
-			settings[name] = fmt.Sprint(value)
-		}
+	for name, value := range found {
+		settings[name] = strings.Trim(fmt.Sprint(value), "[]")
 	}
 	return settings
 }
@@ -83,17 +81,11 @@ func accepted(t *testing.T, env map[string]string) map[string]string {
 // to drain, a third more, and ten seconds for the rest.
 func longest(t *testing.T, settings map[string]string) time.Duration {
 	t.Helper()
-	return span4(t, settings["drain"])/3 + 10*time.Second
-}
-
-// span4 is four times a duration, so that a third more of it can be told.
-func span4(t *testing.T, text string) time.Duration {
-	t.Helper()
-	d, err := time.ParseDuration(text)
+	drain, err := time.ParseDuration(settings["drain"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return 4 * d
+	return drain*4/3 + 10*time.Second
 }
 
 // merged is the first map with what the others add.
@@ -227,7 +219,7 @@ func TestTheUnitIsHardenedAndLeavesTimeToDrain(t *testing.T) {
 	}
 	// systemd looks whether the program is there.
 	unit := filepath.Join(t.TempDir(), "tocsin.service")
-	if err := os.WriteFile(unit, []byte(strings.Replace(text, "/usr/local/bin/tocsin", binary, 1)), 0o600); err != nil {
+	if err := os.WriteFile(unit, []byte(strings.Replace(text, "ExecStart=/usr/local/bin/tocsin", "ExecStart="+binary, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if told := run(t, "", "systemd-analyze", "verify", "--man=no", unit); told != "" {

@@ -1,7 +1,6 @@
 package natslog
 
 import (
-	"context"
 	"fmt"
 	"time"
 
