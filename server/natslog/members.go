@@ -45,13 +45,17 @@ func (l *Log) Leads() bool {
 
 // unheard is after how long a leader that hears nothing of a server may not count
 // it among those that follow. Servers speak every second.
-const unheard = 3 * time.Second
+const unheard = 2500 * time.Millisecond
 
-// followed fails when the leader that answered has lost most of the others: it does
-// not know yet that another one may lead by now, and what it says may be old.
+// followed fails when who answered is no leader, as a server answers when it knows of
+// none, or one that has lost most of the others: it does not know yet that another
+// one may lead by now, and what it says may be old.
 func followed(info *jetstream.StreamInfo) error {
-	if info.Cluster == nil {
+	if info.Cluster == nil || info.Config.Replicas < 2 {
 		return nil
+	}
+	if info.Cluster.Leader == "" {
+		return fmt.Errorf("%w: %w", inbox.ErrUnavailable, errNoLeader)
 	}
 	all, heard := 1, 1
 	for _, r := range info.Cluster.Replicas {

@@ -73,7 +73,7 @@ func (e *encoder) notice(n *notice, b *inbox.Batch, i int) {
 }
 
 // Ping implements transports.Encoder.
-func (e *encoder) Ping(cursor string) {
+func (e *encoder) Ping(cursor string, _ bool) {
 	e.at = cursor
 	e.frame(e.c.beatAt(time.Now()))
 }

@@ -54,7 +54,7 @@ func (e *encoder) message(m []byte, b *inbox.Batch, i int) {
 }
 
 // Ping implements transports.Encoder: the carrier has pings of its own.
-func (e *encoder) Ping(cursor string) { e.at = cursor }
+func (e *encoder) Ping(cursor string, _ bool) { e.at = cursor }
 
 // Bye implements transports.Encoder: all that is told is in the close.
 func (e *encoder) Bye(transports.Reason, time.Duration) {}

@@ -60,7 +60,7 @@ func (e *encoder) notice(item *inbox.Item) {
 }
 
 // Ping tells nothing: there are pings of the carrier's.
-func (e *encoder) Ping(cursor string) { e.at = cursor }
+func (e *encoder) Ping(cursor string, _ bool) { e.at = cursor }
 
 // Bye tells nothing: the close code does.
 func (e *encoder) Bye(transports.Reason, time.Duration) {}

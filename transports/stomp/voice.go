@@ -159,7 +159,7 @@ func (e *encoder) counts(cursor string, counts *inbox.Counts) {
 
 // Ping implements transports.Encoder: heart-beats are the conversation's own, but
 // the cursor rises also by what others got.
-func (e *encoder) Ping(cursor string) { e.at = cursor }
+func (e *encoder) Ping(cursor string, _ bool) { e.at = cursor }
 
 // Bye implements transports.Encoder.
 func (e *encoder) Bye(reason transports.Reason, retry time.Duration) {

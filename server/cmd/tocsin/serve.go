@@ -74,6 +74,7 @@ type node struct {
 	verifier  *auth.Verifier
 	public    net.Listener
 	ops       net.Listener // nil if switched off
+	porch     httpd.Porch  // who answers at both until the doors open
 	store     *natslog.Log
 	log       countedLog // the same, counted
 	epoch     string
@@ -160,17 +161,22 @@ func (n *node) takeKeys(context.Context) error {
 }
 
 // listen takes the ports before anything slow, so that a wrong address shows at
-// once; who connects meanwhile waits to be served.
+// once. Operators are answered from then on: a node may wait long for others, and
+// is alive. Clients wait to be served; but where there are other nodes they are
+// sent to those.
 func (n *node) listen(ctx context.Context) (err error) {
 	var config net.ListenConfig
 	if n.public, err = config.Listen(ctx, "tcp", n.conf.HTTP); err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
-	if n.conf.Ops == "" {
-		return nil
+	if n.conf.Ops != "" {
+		if n.ops, err = config.Listen(ctx, "tcp", n.conf.Ops); err != nil {
+			return fmt.Errorf("ops: %w", err)
+		}
+		n.porch.Ops(n.ops)
 	}
-	if n.ops, err = config.Listen(ctx, "tcp", n.conf.Ops); err != nil {
-		return fmt.Errorf("ops: %w", err)
+	if n.conf.shared() {
+		n.porch.Public(n.public)
 	}
 	return nil
 }
@@ -310,6 +316,7 @@ const closeTimeout = 10 * time.Second
 // run serves until the context ends, and then drains.
 func (n *node) run(ctx context.Context) error {
 	n.background.Go(func() { trim(n.running) }) // ends with running
+	n.porch.Close()
 	served := make(chan error, 1)
 	// Ends with Shutdown, or when a listener fails.
 	go func() { served <- n.server.Serve(n.public, n.ops) }()
@@ -340,6 +347,7 @@ func (n *node) run(ctx context.Context) error {
 // passed over.
 func (n *node) close() error {
 	n.stop()
+	n.porch.Close()
 	n.background.Wait()
 	for _, l := range []net.Listener{n.public, n.ops} {
 		if l != nil {

@@ -30,6 +30,7 @@ func (n *node) measureLog() {
 		{Name: "tocsin_log_leader", Help: "1 while this node's own engine leads the log."},
 		{Name: "tocsin_log_servers", Help: "Servers that the log is to be stored on."},
 		{Name: "tocsin_log_servers_current", Help: "Servers that have all of the log now, its leader included."},
+		{Name: "tocsin_stale", Help: "1 while the node has lost touch with the log, and says so."},
 		{Name: "tocsin_tail_lag_entries", Help: "Entries that the log has and this node's view has not."},
 		{Name: "tocsin_storage_full", Help: "1 while free space is below the reserve and publishers are refused."},
 		{Name: "tocsin_storage_free_bytes", Help: "Space left where an embedded log is stored."},
@@ -39,6 +40,9 @@ func (n *node) measureLog() {
 			set("tocsin_storage_free_bytes", "", float64(free))
 		}
 		set("tocsin_log_leader", "", oneIf(n.store.Leads()))
+		if v := n.viewed.Load(); v != nil {
+			set("tocsin_stale", "", oneIf(v.Stale()))
+		}
 		ctx, cancel := context.WithTimeout(n.running, measureTimeout)
 		defer cancel()
 		s, err := n.store.Standing(ctx)
