@@ -19,7 +19,7 @@ type encoder struct {
 	greeted chan struct{} // closed when it has been sent
 	at      string        // the cursor after what is collected
 	told    string        // the cursor that the client has
-	seen    uint64        // its place, when the delivery began anew by itself
+	seen    uint64        // its place, when a repair began
 }
 
 var _ transports.Voice = (*encoder)(nil)
@@ -34,11 +34,9 @@ func (e *encoder) Hello(h transports.Hello) {
 		e.B = append(e.B, success...)
 		e.Frames.Close()
 	}
-	if told, err := inbox.ParseCursor(e.told); err == nil {
-		e.seen = told.Seq
-	}
 	if h.Gap {
-		return // its cursor is none to come back with
+		e.at = e.told // the one that comes is none to come back with
+		return
 	}
 	if e.at = h.Cursor; first && e.cursors {
 		e.event("@cursor", "cursor", e.at)
@@ -53,6 +51,9 @@ func (e *encoder) Part(p transports.Part) {
 		e.B = p.Gap.AppendJSON(e.B)
 		e.B = append(e.B, '}')
 		e.Frames.Close()
+	}
+	if had, err := inbox.ParseCursor(e.at); err == nil && p.Gap != nil && p.From == 0 {
+		e.seen = had.Seq
 	}
 	for i := p.From; i < p.To; i++ {
 		if !e.repeats(&p.Items[i]) {

@@ -64,7 +64,7 @@ func (s *Stomp) Say(head, body string) error {
 func (s *Stomp) Read(ctx context.Context) (StompFrame, error) {
 	stop := context.AfterFunc(ctx, s.Close)
 	defer stop()
-	f := StompFrame{Header: map[string]string{}}
+	var f StompFrame
 	_, text, err := s.conn.ReadMessage()
 	var closed *websocket.CloseError
 	switch {
@@ -72,8 +72,17 @@ func (s *Stomp) Read(ctx context.Context) (StompFrame, error) {
 		return f, &End{closed.Code, closed.Text}
 	case err != nil && ctx.Err() != nil:
 		return f, context.Cause(ctx)
-	case err != nil || string(text) == "\n":
+	case err != nil:
 		return f, err
+	}
+	return ParseStomp(text)
+}
+
+// ParseStomp reads a frame out of a message of the server's.
+func ParseStomp(text []byte) (StompFrame, error) {
+	f := StompFrame{Header: map[string]string{}}
+	if string(text) == "\n" {
+		return f, nil
 	}
 	head, body, found := strings.Cut(string(text), "\n\n")
 	body, ends := strings.CutSuffix(body, "\x00")

@@ -64,7 +64,7 @@ export function createChart(title: string, series: readonly Series[], tell: (val
         y: logarithmic ? { distr: 3, range: (_u, min, max) => [10 ** Math.floor(Math.log10(min || 0.001)), 10 ** Math.ceil(Math.log10(max || 1) + 0.001)] } : { range: (_u, _min, max) => [0, Math.max(max * 1.15, 1)] },
       },
       axes: [
-        { ...axis, size: 28, values: (_u, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString(language === "zh" ? "zh-CN" : "en-GB", { hour: "2-digit", minute: "2-digit", ...((ticks[1] ?? 0) - (ticks[0] ?? 0) < 60 ? { second: "2-digit" } : {}) })) },
+        { ...axis, size: 28, space: 72, values: (_u, ticks) => ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString(language === "zh" ? "zh-CN" : "en-GB", { hour: "2-digit", minute: "2-digit", ...((ticks[1] ?? 0) - (ticks[0] ?? 0) < 60 ? { second: "2-digit" } : {}) })) },
         { ...axis, size: 60, ...(scale === "whole" ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] } : {}), ...(logarithmic ? { splits: (_u: uPlot, _i: number, from: number, to: number) => powers(from, to) } : {}), values: (_u, ticks) => ticks.map((tick) => (tick === null ? "" : tell(tick))) },
       ],
       series: [{}, ...series.map((one) => ({ label: one.label, stroke: colour(one.tone), width: 1.5, points: { show: false }, spanGaps: logarithmic }))],

@@ -13,15 +13,26 @@ export interface Question {
   valid?(): boolean;
 }
 
-/** Shows a dialog until it is closed; the focus goes back to where it was. */
+/** Whether the focus is nowhere: in what goes, or on nothing at all. */
+function isFocusLost(root: ShadowRoot, going: Element): boolean {
+  const { activeElement: inside } = root;
+  const { activeElement: outside, body } = document;
+  return inside ? going.contains(inside) : outside === null || outside === body || outside === root.host;
+}
+
+/**
+ * Shows a dialog until it is closed; the focus goes back to where it was. The browser sees to
+ * that at once, and the event comes later: by then the user may have gone on to somewhere else.
+ */
 export function showDialog(root: ShadowRoot, dialog: HTMLDialogElement): Promise<string> {
   const before = root.activeElement;
   root.append(dialog);
   dialog.showModal();
   return new Promise((done) => {
     dialog.addEventListener("close", () => {
+      const lost = isFocusLost(root, dialog);
       dialog.remove();
-      if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+      if (lost && before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
       done(dialog.returnValue);
     }, { once: true });
   });

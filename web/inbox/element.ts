@@ -1,7 +1,7 @@
 // The element <tocsin-inbox>: attributes and properties in, events out. What it shows
 // is the panel's business.
 import { createInbox } from "../client/src/index.js";
-import type { Alarm, ConnectionState, Counts, Inbox, TransportName } from "../client/src/types.js";
+import type { Alarm, ConnectionState, Counts, Inbox, Timing, TransportName } from "../client/src/types.js";
 import { createBellButton, type BellButton } from "./bell.js";
 import { el } from "./dom.js";
 import css from "./inbox.css";
@@ -43,6 +43,7 @@ export class TocsinInbox extends HTMLElement {
   #bell: BellButton | null = null;
   #sound: Sound | null = null;
   #getToken: (() => string | Promise<string>) | null = null;
+  #timing: Partial<Timing> | null = null;
   #ends: (() => void)[] = [];
   #planned = false;
   #counted = "";
@@ -78,6 +79,15 @@ export class TocsinInbox extends HTMLElement {
   }
   set getToken(get: (() => string | Promise<string>) | null) {
     this.#getToken = get;
+    this.#reopen();
+  }
+
+  /** Times other than the client's own, in its units; null: those. */
+  get timing(): Partial<Timing> | null {
+    return this.#timing;
+  }
+  set timing(timing: Partial<Timing> | null) {
+    this.#timing = timing;
     this.#reopen();
   }
 
@@ -140,9 +150,9 @@ export class TocsinInbox extends HTMLElement {
   #connect(): void {
     const get = this.#getToken;
     if (!get && !this.token) return;
-    const { transports, url } = this;
+    const { timing, transports, url } = this;
     const inbox = createInbox({
-      ...(get ? { getToken: get } : { token: this.token }), ...(url && { url }), ...(transports && { transports }),
+      ...(get ? { getToken: get } : { token: this.token }), ...(url && { url }), ...(transports && { transports }), ...(timing && { timing }),
       ...(this.getAttribute("share") === "no" && { share: false }),
     });
     this.#inbox = inbox;

@@ -5,8 +5,8 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { startBrowser } from "../test/browser.ts";
-import { startProxy } from "../test/doctor-proxies.ts";
 import { startGateway } from "../test/gateway.ts";
+import { httpProxy } from "../test/proxies.ts";
 
 const groups = ["fleet-7", "depot", "night-shift"];
 const people = { anna: ["fleet-7"], bob: ["fleet-7", "night-shift"], chen: ["depot"], dora: ["depot", "night-shift"], emil: ["fleet-7", "depot"] };
@@ -65,7 +65,7 @@ export async function enliven(gateway, browser) {
 
 /** Takes the pictures into a folder: of all panels, or of those that documents show. The doctor looks from behind a proxy that refuses upgrades. */
 export async function shoot(gateway, browser, folder, schemes = ["light"], panels = ["people", "explain"]) {
-  const behind = await startProxy(gateway.port, { refuseUpgrade: true });
+  const behind = await httpProxy(gateway.port, { upgrades: false });
   const stop = await enliven(gateway, browser);
   const admin = gateway.token("ops", { scope: "inbox publish admin", groups: ["*"] });
   for (const scheme of schemes) {
@@ -77,7 +77,7 @@ export async function shoot(gateway, browser, folder, schemes = ["light"], panel
     const picture = (name) => page.screenshot({ path: join(folder, `${name}${suffix}.png`) });
     await page.goto(`${gateway.url}/console#token=${admin}`);
     await page.getByRole("heading", { name: "Overview" }).waitFor();
-    await page.waitForTimeout(30_000); // for the charts to have something to show
+    await page.waitForTimeout(62_000); // for the charts to be full
     await picture("console");
     for (const name of panels.filter((one) => one !== "explain")) {
       await page.goto(`${gateway.url}/console#${name}`);
@@ -91,7 +91,7 @@ export async function shoot(gateway, browser, folder, schemes = ["light"], panel
     await page.waitForTimeout(800);
     await picture("console-explain");
     await page.goto(`${behind.url}/doctor#token=${gateway.token("zoe")}`);
-    await page.getByLabel("Watch for (seconds)").fill("6");
+    await page.getByLabel("Watch for (seconds)").fill("12");
     await page.getByRole("button", { name: "Examine" }).click();
     await page.getByRole("button", { name: "Copy the report" }).waitFor({ timeout: 30_000 });
     await page.evaluate(() => scrollTo(0, 0));
@@ -105,7 +105,7 @@ export async function shoot(gateway, browser, folder, schemes = ["light"], panel
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const folder = process.argv[2] ?? join(import.meta.dirname, "..", "..", "docs", "images");
   await mkdir(folder, { recursive: true });
-  const gateway = await startGateway();
+  const gateway = await startGateway("--ping-interval", "2s"); // the doctor looks on for a moment only
   const browser = await startBrowser();
   try {
     await shoot(gateway, browser, folder);

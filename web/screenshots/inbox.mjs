@@ -29,14 +29,14 @@ export async function enliven(gateway) {
   await on("db-1", "ack", { note: "On it" });
   await on("turbine-n04", "comment", { note: "Fan 2 has been loud for days" });
   await on("bs-204-harbour", "shelve", { note: "Works on the mast until noon" });
-  await gateway.api("POST", "/v1/alarms", [{ device: "350000000000014", type: "overspeed", severity: "major", message: "104 km/h in a 80 km/h zone", attrs: { speed_kmh: "104", limit_kmh: "80" } }]);
+  await gateway.api("POST", "/v1/alarms", [{ device: "350000000000014", type: "overspeed", severity: "major", message: "104 km/h in an 80 km/h zone", attrs: { speed_kmh: "104", limit_kmh: "80" } }]);
 }
 
 /** Takes the pictures into a folder. */
 export async function shoot(gateway, browser, folder) {
   await enliven(gateway);
   for (const { name, options, before } of pictures) {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 940 }, locale: "en-GB", timezoneId: "Europe/Berlin", ...options });
+    const context = await browser.newContext({ viewport: { width: 1280, height: 962 }, locale: "en-GB", timezoneId: "Europe/Berlin", ...options });
     const page = await context.newPage();
     await page.goto(`${gateway.url}/#token=${gateway.token("demo", { groups: ["*"], scope: "inbox publish admin" })}`);
     await page.locator('.connection[data-state="live"]').waitFor();

@@ -1,12 +1,19 @@
-// The client as browsers get it, from web/dist, in a page of the gateway's origin.
+// The client and <tocsin-inbox> as browsers get them, from web/dist, in a page of the gateway's origin.
 import { join } from "node:path";
 import { build } from "esbuild";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import type { Command, Factory, OpenOptions, Opened, Seen } from "./harness.js";
 
+/** What an inbox shows: the devices of the lines that are drawn, and how many lines there are. */
+export interface Lines {
+  readonly devices: readonly string[];
+  readonly count: number;
+}
+
 /** What the page offers to us. */
 interface Remote {
-  open(id: number, options: OpenOptions): Promise<void>;
+  open(id: number, options: OpenOptions, shown: boolean): Promise<void>;
+  lines(id: number): Lines;
   seen(id: number): Promise<Seen>;
   call(id: number, name: Command, args: readonly unknown[]): Promise<unknown>;
 }
@@ -20,10 +27,30 @@ declare global {
 const source = `
   import { createInbox } from "./dist/client/tocsin-client.js";
   import { createFactory } from "./test/harness.ts";
-  const factory = createFactory(createInbox);
-  const opened = new Map();
+  import "./dist/inbox/tocsin-inbox.js";
+  let element;
+  async function show({ share, transports, ...options }) {
+    element = Object.assign(document.createElement("tocsin-inbox"), options);
+    if (share === false) element.setAttribute("share", "no");
+    element.transports = transports ?? null;
+    element.style.height = "60rem";
+    document.body.append(element);
+    await null; // it opens once for all that was set
+    return element.inbox;
+  }
+  const bare = createFactory(createInbox);
+  const shown = createFactory(show);
+  const opened = new Map(), elements = new Map();
   window.remote = {
-    async open(id, options) { opened.set(id, await factory(options)); },
+    async open(id, options, visibly) {
+      opened.set(id, await (visibly ? shown : bare)(options));
+      if (visibly) elements.set(id, element);
+    },
+    lines(id) {
+      const { shadowRoot } = elements.get(id);
+      const devices = [...shadowRoot.querySelectorAll(".lines .device")].map((one) => one.textContent);
+      return { devices, count: Number(shadowRoot.querySelector(".grid").getAttribute("aria-rowcount")) - 1 };
+    },
     seen: (id) => opened.get(id).seen(),
     call: (id, name, args) => opened.get(id).call(name, ...args),
   };
@@ -40,9 +67,16 @@ function bundled(): Promise<string> {
   return script;
 }
 
+/** An inbox that is on the screen. */
+export interface Shown extends Opened {
+  lines(): Promise<Lines>;
+}
+
 export interface ClientPage {
   readonly page: Page;
   readonly factory: Factory;
+  /** The same, with <tocsin-inbox> around it; cursor and storage are the element's own. */
+  show(options: OpenOptions): Promise<Shown>;
 }
 
 let opened = 0;
@@ -54,24 +88,25 @@ export async function openPage(context: BrowserContext, origin: string): Promise
   // would be of no address, and may not connect to the loopback.
   await page.addInitScript(await bundled());
   await page.goto(`${origin}/v1/transports`);
-  const factory: Factory = async (options) => {
+  const open = (shown: boolean) => async (options: OpenOptions): Promise<Shown> => {
     const id = ++opened;
-    await page.evaluate(([key, given]) => window.remote.open(key, given), [id, options] as const);
-    const client: Opened = {
+    await page.evaluate(([key, given, visibly]) => window.remote.open(key, given, visibly), [id, options, shown] as const);
+    return {
       seen: () => page.evaluate((key) => window.remote.seen(key), id),
       call: (name, ...args) => page.evaluate(([key, method, rest]) => window.remote.call(key, method, rest), [id, name, args] as const),
+      lines: () => page.evaluate((key) => window.remote.lines(key), id),
     };
-    return client;
   };
-  return { page, factory };
+  return { page, factory: open(false), show: open(true) };
 }
 
 /** A tab that can be out of sight, and frozen, as browsers do it. */
 export interface Tab {
-  readonly factory: Factory;
+  show(options: OpenOptions): Promise<Shown>;
   /** Another tab comes to the front. */
   hide(): Promise<void>;
-  show(): Promise<void>;
+  /** It comes to the front itself. */
+  look(): Promise<void>;
   /** Nothing runs in it any more. It must be hidden. */
   freeze(): Promise<void>;
   resume(): Promise<void>;
@@ -113,21 +148,21 @@ export async function openTab(browser: Browser, origin: string): Promise<Tab> {
     look();
   })`).catch(() => evaluate("0")); // a page that went away while it loaded: then the next one is there
   await evaluate(await bundled());
-  const factory: Factory = async (options) => {
-    const id = ++opened;
-    await evaluate(`window.remote.open(${id}, ${JSON.stringify(options)})`);
-    return {
-      seen: async () => (await evaluate(`window.remote.seen(${id})`)) as Seen,
-      call: (name, ...args) => evaluate(`window.remote.call(${id}, ${JSON.stringify(name)}, ${JSON.stringify(args)})`),
-    };
-  };
   const state = (name: string) => send("Page.setWebLifecycleState", { state: name });
   return {
-    factory,
+    async show(options) {
+      const id = ++opened;
+      await evaluate(`window.remote.open(${id}, ${JSON.stringify(options)}, true)`);
+      return {
+        seen: async () => (await evaluate(`window.remote.seen(${id})`)) as Seen,
+        call: (name, ...args) => evaluate(`window.remote.call(${id}, ${JSON.stringify(name)}, ${JSON.stringify(args)})`),
+        lines: async () => (await evaluate(`window.remote.lines(${id})`)) as Lines,
+      };
+    },
     async hide() {
       await devtools.send("Target.createTarget", { url: "about:blank" });
     },
-    async show() {
+    async look() {
       await devtools.send("Target.activateTarget", { targetId });
     },
     async freeze() {

@@ -1,6 +1,8 @@
 // When the client does what, on a clock that goes as fast as the test. The surroundings
 // and the transports are made up here; what they do for real is in the scenarios.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { DEFAULTS, openInbox } from "../client/src/inbox.js";
 import type { Platform, Sign } from "../client/src/platform.js";
@@ -273,6 +275,8 @@ test("a token is replaced before it ends, whatever its length", async () => {
   }
 });
 
-test("all of this is what holds where nothing else is said", () => {
+test("all of this is what holds where nothing else is said, in the ES5 file too", () => {
+  const file = readFileSync(join(import.meta.dirname, "..", "legacy", "tocsin-legacy.js"), "utf8");
+  assert.deepEqual(new Function(`return ${/var timing = (\{.*?\});/.exec(file)?.[1]}`)(), DEFAULTS);
   assert.deepEqual(DEFAULTS, { hello: 5000, silence: 2.5, retryFirst: 500, retryMost: 30_000, probe: 600_000, wait: 25, request: 10_000 });
 });

@@ -1,13 +1,12 @@
 // The console: in a real browser, at the real gateway.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
+import { inspect } from "./axe";
 import { startBrowser } from "./browser";
 import { startGateway, type Gateway } from "./gateway";
+import { eventually } from "./wait";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const hostile = `"><img src=x onerror="window.harmed=1">`;
 const panels = ["overview", "people", "connections", "directory", "directory?show=users", "directory?show=import", "send", "explain", "revoke", "letters"];
 
@@ -60,14 +59,6 @@ async function listen(user: string, ...groups: string[]): Promise<{ stop(): void
   return { stop: () => over.abort(), text: () => text };
 }
 
-/** Waits until something is so. */
-async function until(so: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (const end = Date.now() + 15_000; !(await so()); ) {
-    assert.ok(Date.now() < end, what);
-    await new Promise((soon) => setTimeout(soon, 30));
-  }
-}
-
 const cell = (page: Page, name: string) => page.getByRole("row").filter({ hasText: name });
 
 test("the overview shows who is there, how much happens and how fast it gets to people", async () => {
@@ -75,17 +66,17 @@ test("the overview shows who is there, how much happens and how fast it gets to 
   const ada = await listen("ada", "crew");
   const { page, complaints, context } = await visit(admin, "overview");
   const tile = (name: string) => page.locator(".tiles div").filter({ hasText: name }).locator("dd");
-  await until(async () => (await tile("Users online").innerText()) === "1", "one user is online");
-  await until(async () => (await tile("Changes / s").innerText()) !== "–", "rates are told");
+  await eventually("one user is online", async () => (await tile("Users online").innerText()) === "1");
+  await eventually("rates are told", async () => (await tile("Changes / s").innerText()) !== "–");
   for (let i = 0; i < 20; i++) await gateway.api("POST", "/v1/alarms", { device: "pump", type: "leak", severity: "major", qualifier: String(i) });
   const major = page.locator("tbody tr", { hasText: "SSE" }).locator("td").nth(1);
-  await until(async () => /ms \/ /.test(await major.innerText()), "latencies of major alarms over SSE are told");
+  await eventually("latencies of major alarms over SSE are told", async () => /ms \/ /.test(await major.innerText()));
   assert.equal(await page.locator(".chart canvas").count(), 6);
   assert.match((await page.locator(".plot").nth(2).getAttribute("aria-label")) ?? "", /Connections, by transport: now WebSocket 0, SSE 1/);
   await page.getByLabel("By severity, over").selectOption("websocket");
-  await until(async () => /major –/.test(await page.locator(".chart").nth(4).innerText()), "over WebSocket nobody waits");
+  await eventually("over WebSocket nobody waits", async () => /major –/.test(await page.locator(".chart").nth(4).innerText()));
   await page.getByLabel("By severity, over").selectOption("sse");
-  await until(async () => /major [\d.]+ ms/.test((await page.locator(".chart").nth(4).innerText()).replaceAll("\n", " ")), "over SSE somebody does");
+  await eventually("over SSE somebody does", async () => /major [\d.]+ ms/.test((await page.locator(".chart").nth(4).innerText()).replaceAll("\n", " ")));
   assert.deepEqual(complaints, []);
   ada.stop();
   await context.close();
@@ -98,7 +89,7 @@ test("who is online is listed with pollers, and can be disconnected", async () =
   await cell(page, "bob").getByText("SSE").waitFor();
   await cell(page, "carla").getByText("Short poll").waitFor();
   await page.getByLabel("User begins with").fill("b");
-  await until(async () => (await cell(page, "carla").count()) === 0, "carla is filtered out");
+  await eventually("carla is filtered out", async () => (await cell(page, "carla").count()) === 0);
   await cell(page, "bob").getByRole("link", { name: "Connections" }).click();
   await page.getByText("1 connections; the newest entry").waitFor();
   await page.getByRole("button", { name: "Disconnect bob" }).click();
@@ -107,7 +98,7 @@ test("who is online is listed with pollers, and can be disconnected", async () =
   await page.getByRole("button", { name: "Disconnect bob" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Disconnect" }).click();
   await page.getByText("1 connections of bob were ended.").waitFor();
-  await until(() => bob.text().includes('"reason":"kicked"'), "bob is told");
+  await eventually("bob is told", () => bob.text().includes('"reason":"kicked"'));
   await page.getByText("There are no connections.").waitFor();
   await context.close();
 });
@@ -165,12 +156,12 @@ test("a test alarm is sent, explained and reaches who is there", async () => {
   await page.getByLabel("Severity").selectOption("critical");
   await page.getByRole("button", { name: "Send the alarm" }).click();
   await page.getByText(/Stored: raised\. test\.test/).waitFor();
-  await until(() => fred.text().includes("Nothing has happened"), "the alarm has come");
+  await eventually("the alarm has come", () => fred.text().includes("Nothing has happened"));
   await page.getByRole("link", { name: "Whom does it reach?" }).click();
-  await until(async () => {
+  await eventually("that is known", async () => {
     await page.getByRole("button", { name: "Explain" }).click();
     return (await cell(page, "fred").locator("time").count()) > 0;
-  }, "that is known");
+  });
   await page.getByLabel("User").fill("fred");
   await page.getByRole("button", { name: "Explain" }).click();
   await page.getByText("It has reached him.").waitFor();
@@ -186,7 +177,7 @@ test("a test alarm is sent, explained and reaches who is there", async () => {
   await page.getByLabel("Title").fill("Tea is ready");
   await page.getByRole("button", { name: "Send the notice" }).click();
   await page.getByText("Stored for 2 receivers.").waitFor();
-  await until(() => fred.text().includes("Tea is ready"), "the notice has come");
+  await eventually("the notice has come", () => fred.text().includes("Tea is ready"));
   fred.stop();
   await context.close();
 });
@@ -198,7 +189,7 @@ test("tokens are taken back, and dead letters shown", async () => {
   await page.getByRole("button", { name: "Revoke" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
   await page.getByText("Taken back: gina.").waitFor();
-  await until(() => gina.text().includes('"reason":"revoked"'), "her stream has ended");
+  await eventually("her stream has ended", () => gina.text().includes('"reason":"revoked"'));
 
   await go("letters");
   await page.getByText("There are none.").waitFor();
@@ -215,7 +206,7 @@ test("whoever is no administrator is told so, and whoever nobody knows is asked 
   await page.getByRole("heading", { name: "The console is for administrators" }).waitFor();
   assert.ok((await page.locator("#refused").innerText()).includes(hostile));
   assert.equal(await page.locator("#panel").isVisible(), false);
-  assert.deepEqual(await violations(page), []);
+  await inspect(page, "the refusal");
   await page.getByRole("button", { name: "Use another token" }).click();
   await page.getByLabel("Token of an administrator").fill("nonsense");
   await page.keyboard.press("Enter");
@@ -277,7 +268,7 @@ test("all can be done with the keyboard", async () => {
   await page.keyboard.press("Enter");
   await page.getByRole("dialog").waitFor();
   await page.keyboard.press("Escape");
-  await until(async () => (await page.getByRole("dialog").count()) === 0, "the dialog is gone");
+  await eventually("the dialog is gone", async () => (await page.getByRole("dialog").count()) === 0);
   assert.equal(await page.getByText("Taken back").count(), 0);
   await context.close();
 });
@@ -290,23 +281,13 @@ for (const [colorScheme, size, locale] of [["light", { width: 1280, height: 900 
       await go(panel);
       if (panel === "overview") await page.locator("canvas").nth(5).waitFor({ state: "attached" });
       if (panel === "people" || panel.startsWith("directory?show=users")) await page.locator("tbody tr").first().waitFor();
-      assert.deepEqual(await violations(page), [], panel);
-      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${panel} scrolls sideways`);
+      await inspect(page, panel);
     }
     await go("directory");
     await page.locator("tbody button").first().click();
     await page.getByRole("dialog").waitFor();
-    assert.deepEqual(await violations(page), [], "a dialog");
+    await inspect(page, "a dialog");
     stream.stop();
     await context.close();
-  });
-}
-
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
-  return page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: { run(): Promise<{ violations: readonly { id: string; nodes: readonly { html: string; failureSummary: string }[] }[] }> } };
-    const found = await axe.run();
-    return found.violations.flatMap((violation) => violation.nodes.map((node) => `${violation.id}: ${node.html} ${node.failureSummary}`));
   });
 }

@@ -2,65 +2,27 @@
 // "run", with what they are expected to say.
 import assert from "node:assert/strict";
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { createServer } from "node:http";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
-import { buildSync } from "esbuild";
-import type { AddressInfo } from "node:net";
 import { startBrowser } from "./browser.js";
 import { startGateway, type Gateway } from "./gateway.js";
-import { legacyFile } from "./legacypage.js";
-
-const web = join(import.meta.dirname, "..");
-const guide = (name: string) => readFileSync(join(web, "..", "docs", "clients", name), "utf8");
-
-/** The block that is marked with this name. */
-function block(page: string, name: string): string {
-  const found = [...guide(page).matchAll(/^<!-- run: (\S+) -->\n```\w+\n([^]*?)^```$/gm)].find((match) => match[1] === name);
-  assert.ok(found?.[2], `${page} has no block ${name}`);
-  return found[2];
-}
+import { guide, snippet, somebody, tryPage, type Places } from "./guide.js";
+import { installClient } from "./package.js";
+import { eventually } from "./wait.js";
 
 let gateway: Gateway;
 let dir: string;
-let clientFile: string;
 before(async () => {
   dir = mkdtempSync(join(tmpdir(), "tocsin-guides-"));
-  const bundled = buildSync({ entryPoints: [join(web, "client/src/index.ts")], bundle: true, format: "esm", target: "es2022", write: false });
-  clientFile = bundled.outputFiles[0]?.text ?? "";
-  gateway = await startGateway("--allowed-origins", "*");
+  [gateway] = await Promise.all([startGateway("--allowed-origins", "*"), installClient(dir)]);
 });
 after(async () => {
   await gateway?.stop();
   rmSync(dir, { recursive: true, force: true });
 });
-
-let users = 0;
-function somebody() {
-  const user = `reader${++users}`;
-  return {
-    user, token: gateway.token(user, { groups: [user] }),
-    async raise(name: string) {
-      await gateway.api("PUT", `/v1/devices/${user}-${name}`, { groups: [user] });
-      assert.equal((await gateway.api("POST", "/v1/alarms", { device: `${user}-${name}`, type: "fire", severity: "critical", message: "smoke" })).status, 202);
-    },
-    async ackedBy(name: string): Promise<unknown> {
-      const { body } = await gateway.api("GET", `/v1/alarms?state=all&device=${user}-${name}`);
-      return (body as { alarms: { acked_by: string | null }[] }).alarms[0]?.acked_by;
-    },
-  };
-}
-
-/** Waits until something is so. */
-async function until(what: string, so: () => boolean | Promise<boolean>, ms = 30_000): Promise<void> {
-  for (const end = Date.now() + ms; !(await so()); ) {
-    if (Date.now() > end) throw new Error(`${what}: not in ${ms / 1000} s`);
-    await new Promise((soon) => setTimeout(soon, 20));
-  }
-}
 
 /** A program that is running, and what it has said. */
 function start(command: string, args: readonly string[], env: Record<string, string>): { said(): string; kill(): Promise<void> } {
@@ -80,17 +42,17 @@ function start(command: string, args: readonly string[], env: Record<string, str
 
 /** A program that follows an inbox tells what there is and what comes; killed and started again, only what is new. */
 async function follows(name: string, command: string, args: readonly string[], acknowledges: boolean): Promise<void> {
-  const who = somebody();
+  const who = somebody(gateway);
   const env = { TOCSIN_URL: gateway.url, TOCSIN_TOKEN: who.token, TOCSIN_CURSOR: join(dir, `${name}.cursor`) };
   await who.raise("before");
   const first = start(command, args, env);
   try {
-    await until(`${name}: what was there`, () => first.said().includes(`${who.user}-before`), 60_000);
+    await eventually(`${name}: what was there`, () => first.said().includes(`${who.user}-before`), 60_000);
     await who.raise("during");
-    await until(`${name}: what came`, () => first.said().includes(`${who.user}-during`));
-    if (acknowledges) await until(`${name}: its acknowledgement`, async () => (await who.ackedBy("during")) === who.user);
+    await eventually(`${name}: what came`, () => first.said().includes(`${who.user}-during`), 30_000);
+    if (acknowledges) await eventually(`${name}: its acknowledgement`, async () => (await who.ackedBy("during")) === who.user, 30_000);
     // Its own acknowledgement comes back as an entry; then it has nothing left to say.
-    if (acknowledges) await until(`${name}: the entry of it`, () => /alarm\.acked critical fire on \S+-during/.test(first.said()));
+    if (acknowledges) await eventually(`${name}: the entry of it`, () => /alarm\.acked critical fire on \S+-during/.test(first.said()), 30_000);
   } catch (error) {
     throw new Error(`${String(error)}; it said:\n${first.said()}`);
   } finally {
@@ -99,42 +61,39 @@ async function follows(name: string, command: string, args: readonly string[], a
   await who.raise("after");
   const second = start(command, args, env);
   try {
-    await until(`${name}: what came while it was away`, () => second.said().includes(`${who.user}-after`), 60_000);
+    await eventually(`${name}: what came while it was away`, () => second.said().includes(`${who.user}-after`), 60_000);
     assert.ok(!second.said().includes(`alarm.raised critical fire on ${who.user}-before`), `${name} told again what it had told:\n${second.said()}`);
   } finally {
     await second.kill();
   }
 }
 
+/** Where things are in <tocsin-inbox>. */
+const element: Places = { live: '.connection[data-state="live"]', line: (device) => `.lines .line:has-text("${device}")` };
+
 const file = (name: string, text: string) => {
   writeFileSync(join(dir, name), text);
   return join(dir, name);
 };
 
-test("Python", { timeout: 120_000 }, () => follows("python", "python3", [file("inbox.py", block("python.md", "inbox.py"))], true));
+test("Python", { timeout: 120_000 }, () => follows("python", "python3", [file("inbox.py", snippet("python.md", "inbox.py"))], true));
 
-test("Node", { timeout: 120_000 }, async () => {
-  const home = join(dir, "node_modules", "tocsin-client");
-  mkdirSync(home, { recursive: true });
-  writeFileSync(join(home, "package.json"), JSON.stringify({ name: "tocsin-client", type: "module", exports: "./tocsin-client.js" }));
-  writeFileSync(join(home, "tocsin-client.js"), clientFile);
-  await follows("node", process.execPath, [file("inbox.mjs", block("node.md", "inbox.mjs"))], true);
-});
+test("Node, with the npm package", { timeout: 120_000 }, () => follows("node", process.execPath, [file("inbox.mjs", snippet("node.md", "inbox.mjs"))], true));
 
 test("Go", { timeout: 180_000 }, async () => {
   const program = join(dir, "inbox");
-  await promisify(execFile)("go", ["build", "-o", program, file("main.go", block("go.md", "main.go"))], { cwd: dir, env: { ...process.env, GO111MODULE: "off", GOFLAGS: "" } });
+  await promisify(execFile)("go", ["build", "-o", program, file("main.go", snippet("go.md", "main.go"))], { cwd: dir, env: { ...process.env, GO111MODULE: "off", GOFLAGS: "" } });
   await follows("go", program, [], true);
 });
 
 test("Java", { timeout: 180_000 }, async (t) => {
   const version = await promisify(execFile)("java", ["-version"]).catch(() => null);
   if (!version) return t.diagnostic("there is no Java here: its guide was not run");
-  await follows("java", "java", [file("Inbox.java", block("java.md", "Inbox.java"))], false);
+  await follows("java", "java", [file("Inbox.java", snippet("java.md", "Inbox.java"))], false);
 });
 
 test("curl", { timeout: 60_000 }, async () => {
-  const who = somebody();
+  const who = somebody(gateway);
   await who.raise("1");
   const text = guide("curl.md");
   const blocks = [...text.matchAll(/^<!-- run -->\n```sh\n([^]*?)^```\n((?:<!-- expect: .* -->\n)*)/gm)];
@@ -149,35 +108,17 @@ test("curl", { timeout: 60_000 }, async () => {
   }
 });
 
-for (const page of ["page.html", "old.html"]) {
+for (const page of ["inbox.html", "page.html", "old.html"]) {
   test(`in a browser: ${page}`, { timeout: 60_000 }, async () => {
-    const who = somebody();
-    const text = block("html.md", page);
+    const text = snippet("html.md", page);
     assert.match(text, /https:\/\/alarms\.example\.com\/assets\//);
-    // The page is of an origin of its own, which also has the files.
-    const server = createServer((request, answer) => {
-      const [type, body] =
-        request.url === "/my/token" ? ["text/plain", who.token]
-        : request.url?.endsWith("tocsin-client.js") ? ["text/javascript", clientFile]
-        : request.url?.endsWith("tocsin-legacy.js") ? ["text/javascript", legacyFile]
-        : ["text/html; charset=utf-8", text.replace(/https:\/\/alarms\.example\.com(?=\/assets\/)/g, "").replaceAll("https://alarms.example.com", gateway.url)];
-      answer.writeHead(200, { "Content-Type": type }).end(body);
-    });
-    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    // The page is of an origin of its own; the files come from the gateway.
+    const html = text.replaceAll("https://alarms.example.com", gateway.url);
     const browser = await startBrowser();
     try {
-      const tab = await browser.newPage();
-      await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-      await tab.waitForFunction(() => document.querySelector("#state")?.textContent === "live");
-      await who.raise("1");
-      await tab.waitForSelector(`li >> text=critical: smoke (${who.user}-1)`);
-      await tab.click("text=Acknowledge");
-      await tab.waitForFunction(() => !document.querySelector("#alarms button"));
-      assert.equal(await who.ackedBy("1"), who.user);
+      await tryPage(gateway, browser, html, {}, page === "inbox.html" ? element : undefined);
     } finally {
       await browser.close();
-      server.closeAllConnections();
-      await new Promise((done) => server.close(done));
     }
   });
 }

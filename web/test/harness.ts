@@ -89,8 +89,8 @@ function record(inbox: Inbox, fetched: () => number): Opened {
   };
 }
 
-/** Makes a factory of createInbox. */
-export function createFactory(createInbox: (options: InboxOptions) => Inbox): Factory {
+/** Makes a factory of createInbox, or of what brings an inbox otherwise. */
+export function createFactory(createInbox: (options: InboxOptions) => Inbox | Promise<Inbox>): Factory {
   return async ({ tokens, storage, ...options }) => {
     const left = [...(tokens ?? [])];
     let fetched = 0;
@@ -98,7 +98,7 @@ export function createFactory(createInbox: (options: InboxOptions) => Inbox): Fa
       fetched++;
       return (left.length > 1 ? left.shift() : left[0]) ?? "";
     };
-    const inbox = createInbox({ ...options, ...(tokens ? { getToken } : {}), ...(storage === undefined ? {} : { storage: storageOf(storage) }) });
+    const inbox = await createInbox({ ...options, ...(tokens ? { getToken } : {}), ...(storage === undefined ? {} : { storage: storageOf(storage) }) });
     return record(inbox, () => fetched);
   };
 }

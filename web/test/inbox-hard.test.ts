@@ -1,14 +1,14 @@
 // <tocsin-inbox> where it is hard: connections that fail, sound, many alarms, hostile
 // text, languages, other pages, and what axe has to say.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
 import { after, before, test, type TestContext } from "node:test";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { inspect } from "./axe.js";
 import { startBrowser } from "./browser.js";
 import { freePort, startGateway, type Gateway } from "./gateway.js";
-import { openStage, until, type Stage } from "./stage.js";
+import { openStage, type Stage } from "./stage.js";
+import { eventually } from "./wait.js";
 
 let gateway: Gateway;
 let browser: Browser;
@@ -130,13 +130,13 @@ test("sound: blocked until a click, then until acknowledged; muted for good; one
     assert.equal(await tones(page), 0);
     await page.locator("h1").click(); // anywhere
     await sound(page, "sounding");
-    await until("the chime", async () => (await tones(page)) >= 3);
+    await eventually("the chime", async () => (await tones(page)) >= 3);
     assert.equal(await playing(page), "running");
-    await until("the chime again", async () => (await tones(page)) >= 6);
+    await eventually("the chime again", async () => (await tones(page)) >= 6);
 
     await page.locator('[data-do="mute"]').click();
     await sound(page, "muted");
-    await until("silence", async () => (await playing(page)) === "suspended");
+    await eventually("silence", async () => (await playing(page)) === "suspended");
     await page.reload();
     await sound(page, "muted");
     await page.locator('[data-do="mute"]').click();
@@ -150,7 +150,7 @@ test("sound: blocked until a click, then until acknowledged; muted for good; one
     await sound(second, "muted"); // muted is muted, in all windows
     await page.locator('[data-do="mute"]').click();
     const both = () => Promise.all([page, second].map((one) => one.locator('[data-do="mute"]').getAttribute("data-sound")));
-    await until("one of them sounds", async () => (await both()).sort().join(" ") === "elsewhere sounding");
+    await eventually("one of them sounds", async () => (await both()).sort().join(" ") === "elsewhere sounding");
     const [loud, still] = (await both())[0] === "sounding" ? [page, second] : [second, page];
     await loud.close();
     await sound(still, "sounding");
@@ -194,7 +194,7 @@ staged("ten thousand alarms: few lines in the document, and an update touches fe
   await stage.line("x00000").waitFor();
   await drawn();
   await page.locator(".grid").evaluate((grid) => { grid.scrollTop = grid.scrollHeight / 2; });
-  await until("the middle is drawn", async () => (await stage.lines().filter({ hasText: /x0[45]/ }).count()) > 5);
+  await eventually("the middle is drawn", async () => (await stage.lines().filter({ hasText: /x0[45]/ }).count()) > 5);
   await drawn();
 
   // An update: what changes in the document, and how long the page is busy with it.
@@ -283,14 +283,6 @@ test("every language says everything", async () => {
   assert.deepEqual(shapeOf(zh), shapeOf(en));
 });
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-async function check(page: Page, what: string): Promise<void> {
-  await page.evaluate(`typeof axe === "undefined" && (() => { ${axe} })()`);
-  const found = await page.evaluate<{ id: string; nodes: { target: unknown; failureSummary: string }[] }[]>(`axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations)`);
-  assert.deepEqual(found.map(({ id, nodes }) => `${what}: ${id} at ${nodes.map(({ target, failureSummary }) => JSON.stringify(target) + failureSummary).join("; ")}`), []);
-}
-
 for (const colorScheme of ["light", "dark"] as const) {
   for (const viewport of [{ width: 1280, height: 800 }, { width: 390, height: 844 }]) {
     staged(`axe finds nothing: ${colorScheme}, ${viewport.width} px`, async (stage) => {
@@ -301,28 +293,28 @@ for (const colorScheme of ["light", "dark"] as const) {
       await gateway.api("POST", "/v1/alarms/ack", { ids: (body as { alarms: { id: string }[] }).alarms.map(({ id }) => id) });
       await page.goto(gateway.url);
       await page.locator("#login-form").waitFor();
-      await check(page, "login");
+      await inspect(page, "login");
       await page.locator("#token").fill(stage.token);
       await page.locator("#login-form button").click();
       await connection(page, "live").waitFor();
       await stage.line("v4").waitFor({ state: "attached" });
-      await until("the list is whole", async () => (await page.locator(".foot").textContent())?.includes("9 shown") ?? false);
-      await check(page, "list");
+      await eventually("the list is whole", async () => (await page.locator(".foot").textContent())?.includes("9 shown") ?? false);
+      await inspect(page, "list");
       await stage.line("v0").locator('[data-do="select"]').click();
-      await check(page, "selection");
+      await inspect(page, "selection");
       await stage.line("v0").locator(".name").click();
       await page.locator("dialog.detail .history li").first().waitFor();
-      await check(page, "detail");
+      await inspect(page, "detail");
       await page.locator('dialog.detail [data-do="shelve"]').click();
-      await check(page, "shelve");
+      await inspect(page, "shelve");
       await page.keyboard.press("Escape");
       await page.keyboard.press("Escape");
       await page.locator('[data-do="help"]').click();
-      await check(page, "help");
+      await inspect(page, "help");
       await page.keyboard.press("Escape");
       await gateway.api("PUT", `/v1/users/user-${stage.group}`, { groups: ["axe-other"] });
       await page.locator(".banner.gap").waitFor();
-      await check(page, "gap");
+      await inspect(page, "gap");
     }, { colorScheme, viewport, bypassCSP: true });
   }
 }
@@ -330,7 +322,7 @@ for (const colorScheme of ["light", "dark"] as const) {
 staged("another page uses it across origins, behind a bell, with events", async (stage) => {
   const { page, publish } = stage;
   await publish({ device: "o1", severity: "critical" });
-  const html = `<!doctype html><html lang="en"><title>Other</title><body><tocsin-inbox bell lang="en" url="${gateway.url}"></tocsin-inbox>
+  const html = `<!doctype html><html lang="en"><title>Other</title><body><tocsin-inbox bell lang="en" url="${gateway.url}" style="--tocsin-critical: rgb(120, 0, 60); --tocsin-size: 17px"></tocsin-inbox>
     <script type="module" src="${gateway.url}/assets/inbox/tocsin-inbox.js"></script>
     <script>window.told = []; for (const name of ["tocsin-state", "tocsin-count", "tocsin-open"]) document.addEventListener(name, (event) => { told.push([name, event.detail]); if (name === "tocsin-open") event.preventDefault(); });</script></body></html>`;
   const other = createServer((_, answer) => void answer.setHeader("Content-Type", "text/html").end(html));
@@ -345,9 +337,11 @@ staged("another page uses it across origins, behind a bell, with events", async 
     await bell.getByText("1").waitFor();
     assert.equal(await bell.getAttribute("data-worst"), "critical");
     await bell.click();
+    const looks = await stage.line("o1").locator(".severity").evaluate((one) => [getComputedStyle(one).color, getComputedStyle(one).fontSize]);
+    assert.deepEqual(looks, ["rgb(120, 0, 60)", "17px"], "as the page wants it");
     await stage.line("o1").locator(".name").click();
     const told = async () => page.evaluate(() => (window as unknown as { told: [string, Record<string, unknown>][] }).told);
-    await until("the events", async () => new Set((await told()).map(([name]) => name)).size === 3);
+    await eventually("the events", async () => new Set((await told()).map(([name]) => name)).size === 3);
     assert.equal(await page.locator("dialog").count(), 0, "the page has shown the alarm itself");
     assert.ok((await told()).some(([name, detail]) => name === "tocsin-state" && detail["name"] === "live"));
     assert.ok((await told()).some(([name, detail]) => name === "tocsin-count" && detail["unread"] === 1));

@@ -5,7 +5,8 @@ import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { startBrowser } from "./browser.js";
 import { startGateway, type Gateway } from "./gateway.js";
-import { alarmOf, openStage, until, type Stage } from "./stage.js";
+import { alarmOf, openStage, type Stage } from "./stage.js";
+import { eventually } from "./wait.js";
 
 let gateway: Gateway;
 let browser: Browser;
@@ -43,9 +44,9 @@ staged("what is open is listed by urgency; what comes is shown, counted and said
   assert.equal(await critical.locator(".severity svg path").count(), 1);
   const shapes = await page.locator(".lines .severity path").evaluateAll((all) => all.map((one) => one.getAttribute("d")));
   assert.equal(new Set(shapes).size, 3, "each severity has a shape of its own");
-  await until("the counters", async () => (await page.locator(".counter b").allTextContents()).join(" ") === "1 0 1 1 0");
+  await eventually("the counters", async () => (await page.locator(".counter b").allTextContents()).join(" ") === "1 0 1 1 0");
   await page.locator(".bell", { hasText: "3 unread" }).waitFor();
-  await until("the title", async () => (await page.title()) === "1 critical · 3 unread · Tocsin");
+  await eventually("the title", async () => (await page.title()) === "1 critical · 3 unread · Tocsin");
 
   await new Promise((settled) => setTimeout(settled, 1600)); // what comes at once is no news
   await publish({ device: "a4", severity: "critical", message: "It burns, too" });
@@ -93,7 +94,7 @@ staged("nothing moves under a pressed button: the click meets the alarm that was
   await stage.line("p2").locator('[data-do="ack"]').hover();
   await page.mouse.down();
   await publish({ device: "p0", severity: "critical" });
-  await until("the news is counted", async () => (await page.locator(".counter.critical b").textContent()) === "1");
+  await eventually("the news is counted", async () => (await page.locator(".counter.critical b").textContent()) === "1");
   assert.deepEqual(await page.locator(".lines .device").allTextContents(), ["p2", "p1"]);
   await page.mouse.up();
   await stage.line("p2").locator(".is-acked").waitFor();
@@ -188,7 +189,7 @@ staged("shelved alarms are set aside, and found again", async (stage) => {
   await stage.line("e1").locator('[data-do="shelve"]').click();
   await stage.shows();
   await page.locator('[data-do="state"]').selectOption("open");
-  await until("both are back", async () => (await stage.lines().count()) === 2);
+  await eventually("both are back", async () => (await stage.lines().count()) === 2);
 });
 
 staged("older alarms are loaded, those that ended long before", async (stage) => {
@@ -203,7 +204,7 @@ staged("older alarms are loaded, those that ended long before", async (stage) =>
   await page.locator(".foot", { hasText: "200 shown" }).waitFor();
   await page.locator('[data-do="older"]').click();
   await page.locator(".foot", { hasText: "251 shown" }).waitFor();
-  await until("there are no more", () => page.locator('[data-do="older"]').isDisabled());
+  await eventually("there are no more", () => page.locator('[data-do="older"]').isDisabled());
   await stage.line("f-open").locator('[data-do="ack"]').click();
   await publish({ device: "f-open", state: "cleared" });
   await page.locator(".foot", { hasText: "251 shown of 0 open" }).waitFor();
@@ -217,7 +218,7 @@ staged("everything goes by keyboard, and the help says how", async (stage) => {
   await stage.enter();
   await stage.shows("h1", "h2", "h3");
   const focused = () => page.evaluate(() => document.querySelector("tocsin-inbox")?.shadowRoot?.activeElement?.querySelector(".device")?.textContent);
-  const at = (device: string) => until(`the focus is on ${device}`, async () => (await focused()) === device);
+  const at = (device: string) => eventually(`the focus is on ${device}`, async () => (await focused()) === device);
   await page.locator('[role="row"][tabindex="0"]').focus();
   await at("h1");
   await page.keyboard.press("ArrowDown");
@@ -262,7 +263,7 @@ staged("everything goes by keyboard, and the help says how", async (stage) => {
   await page.keyboard.press("Shift+A");
   await page.locator("dialog.question").waitFor();
   await page.keyboard.press("Control+Enter");
-  await until("all are acknowledged", async () => (await page.locator(".is-acked").count()) === 3);
+  await eventually("all are acknowledged", async () => (await page.locator(".is-acked").count()) === 3);
 });
 
 staged("a notice is shown until it is read, here and later", async (stage) => {
@@ -283,13 +284,13 @@ staged("in a flood lesser alarms are one line a group and type; the worse never"
   await publish({ device: "k-c", severity: "critical" }, { device: "k-m" }, ...Array.from({ length: 14 }, (_, i) => ({ device: `k${i}`, type: "icing", severity: i % 2 ? "minor" : "warning" })), { device: "k-x", type: "alone", severity: "minor" });
   await stage.enter();
   await page.locator(".banner.flood", { hasText: "Flood." }).waitFor();
-  await until("four lines", async () => (await stage.lines().count()) === 4);
+  await eventually("four lines", async () => (await stage.lines().count()) === 4);
   const fold = page.locator(".line.fold");
   await fold.getByText("14 × icing").waitFor();
   await page.locator('[data-do="fold"]').click();
-  await until("each is shown", async () => (await stage.lines().count()) === 18);
+  await eventually("each is shown", async () => (await stage.lines().count()) === 18);
   await page.locator('[data-do="fold"]').click();
-  await until("and folded again", async () => (await stage.lines().count()) === 4);
+  await eventually("and folded again", async () => (await stage.lines().count()) === 4);
   await fold.locator('[data-do="ack"]').click();
   await fold.locator(".is-acked").waitFor();
   assert.equal((await alarmOf(gateway, "k7"))["acked"], true);

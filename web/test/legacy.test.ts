@@ -1,11 +1,6 @@
 // The ES5 file in Chromium, against the real gateway.
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { promisify } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import type { LegacyOptions } from "../legacy/tocsin-legacy";
 import type { Alarm, Entry } from "../client/src/types";
@@ -48,18 +43,6 @@ const entriesTold = (page: Page) =>
   page.evaluate(() => window.told.filter((t) => t.what === "entries").flatMap((t) => t.value as Entry[]).map((entry) => entry.seq));
 /** Waits until this holds in the page. */
 const until = (page: Page, holds: string) => page.waitForFunction(holds, undefined, { polling: 20, timeout: 20_000 });
-
-test("it is ES5, and at most 6 KB", async () => {
-  const dir = mkdtempSync(join(tmpdir(), "tocsin-legacy-"));
-  try {
-    const file = join(dir, "tocsin-legacy.js");
-    writeFileSync(file, legacyFile);
-    await promisify(execFile)(join(import.meta.dirname, "..", "node_modules", ".bin", "es-check"), ["es5", file, "--checkFeatures"]);
-    assert.ok(Buffer.byteLength(legacyFile) <= 6 * 1024, `${Buffer.byteLength(legacyFile)} bytes`);
-  } finally {
-    rmSync(dir, { recursive: true });
-  }
-});
 
 for (const [name, first, transport] of [
   ["with WebSocket", ";", "websocket"],

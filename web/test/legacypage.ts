@@ -1,14 +1,11 @@
 // Pages with the ES5 file in them, in a browser that is made as poor as one wants.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { transformSync } from "esbuild";
 import type { BrowserContext, Page } from "playwright-core";
 import type { LegacyInbox } from "../legacy/tocsin-legacy";
 
-const source = join(import.meta.dirname, "..", "legacy", "tocsin-legacy.js");
-
-/** The file as build.mjs makes it. */
-export const legacyFile = transformSync(readFileSync(source, "utf8"), { minify: true, target: "es5", legalComments: "none" }).code;
+/** The file as it is served. */
+export const legacyFile = readFileSync(join(import.meta.dirname, "..", "dist", "legacy", "tocsin-legacy.js"), "utf8");
 
 /** What a page with the file has heard, in its order. */
 export interface Told {

@@ -1,13 +1,9 @@
 // The client in a mini-program: the scenarios through wx, and what only a phone does.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { gzipSync } from "node:zlib";
-import { build } from "esbuild";
 import { TRANSPORTS, alipay, createInbox, type MiniOptions } from "../miniprogram/src/index.js";
 import type { InboxOptions } from "../client/src/types.js";
 import { startGateway, type Gateway } from "./gateway.js";
@@ -163,17 +159,4 @@ describe("on a phone", () => {
 
 test("it is typed against WeChat's own typings, with the example", async () => {
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "--noEmit", "-p", "miniprogram"], { cwd: web });
-});
-
-test("the bundle is CommonJS of ES2017, and small", async () => {
-  const dir = mkdtempSync(join(tmpdir(), "tocsin-mini-"));
-  try {
-    const outfile = join(dir, "tocsin.js");
-    await build({ entryPoints: [join(web, "miniprogram/src/index.ts")], bundle: true, minify: true, format: "cjs", target: "es2017", legalComments: "none", outfile });
-    await run(join(web, "node_modules/.bin/es-check"), ["es2017", outfile]);
-    const size = gzipSync(readFileSync(outfile), { level: 9 }).length;
-    assert.ok(size <= 12_000, `${size} bytes, gzipped`);
-  } finally {
-    rmSync(dir, { recursive: true });
-  }
 });

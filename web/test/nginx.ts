@@ -11,6 +11,15 @@ export interface Front {
   stop(): Promise<void>;
 }
 
+/** The ways to a node that clients are tested on. */
+export const ways = ["direct", "through nginx"] as const;
+
+/** What clients connect to on a way to the node on this port. It must be stopped. */
+export async function startFront(way: (typeof ways)[number], port: number): Promise<Front> {
+  if (way === "through nginx") return startNginx([port]);
+  return { url: `http://127.0.0.1:${port}`, stop: () => Promise.resolve() };
+}
+
 /** Starts nginx in front of nodes on these ports. It must be stopped. */
 export async function startNginx(ports: readonly number[]): Promise<Front> {
   const program = ["/usr/sbin/nginx", "/usr/bin/nginx"].find((place) => existsSync(place));

@@ -23,7 +23,7 @@ export const samples: readonly Sample[] = [
   { device: "350000000000030", type: "panic_button", severity: "critical", message: "The driver has pressed the panic button", attrs: { latitude_deg: "54.3899", longitude_deg: "10.1460", speed_kmh: "0" }, ago: 48 },
   { device: "turbine-n11", type: "pitch_fault", qualifier: "blade-2", severity: "critical", message: "Blade 2 does not follow its set angle, turbine stopped", attrs: { angle_deg: "4.7", set_deg: "88.0" }, ago: 310 },
   { device: "ups-2", type: "mains_failure", severity: "critical", message: "Mains failed, batteries last for 38 min", attrs: { backup_min: "38", load_percent: "71" }, ago: 1260 },
-  { device: "350000000000014", type: "overspeed", severity: "major", message: "97 km/h in a 80 km/h zone", attrs: { speed_kmh: "97", limit_kmh: "80" }, ago: 95 },
+  { device: "350000000000014", type: "overspeed", severity: "major", message: "97 km/h in an 80 km/h zone", attrs: { speed_kmh: "97", limit_kmh: "80" }, ago: 95 },
   { device: "bs-204-harbour", type: "cell_down", qualifier: "sector-2", severity: "major", message: "Sector 2 is off the air", attrs: { band_mhz: "1800" }, ago: 530 },
   { device: "turbine-n04", type: "gearbox_temp", severity: "major", message: "Gearbox oil at 94 °C", attrs: { oil_temp_c: "94", limit_temp_c: "80", rotor_rpm: "13.2" }, ago: 890 },
   { device: "db-1", type: "disk_full", qualifier: "data", severity: "major", message: "/data is 96 % full", attrs: { used_percent: "96", free_gib: "11" }, ago: 2100 },

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 import type { Gateway } from "./gateway.js";
+import { eventually } from "./wait.js";
 
 /** An alarm as it is published, without its device. */
 export interface Event {
@@ -50,15 +51,6 @@ export async function alarmOf(gateway: Gateway, device: string): Promise<Record<
   return alarm;
 }
 
-/** Waits until something holds; says what it was when it never does. */
-export async function until(what: string, holds: () => Promise<boolean>, ms = 15_000): Promise<void> {
-  for (const end = Date.now() + ms; ; ) {
-    if (await holds()) return;
-    if (Date.now() > end) assert.fail(`${what}: not within ${ms} ms`);
-    await new Promise((soon) => setTimeout(soon, 25));
-  }
-}
-
 /** Opens a window for one who sees a group of his own. */
 export async function openStage(gateway: Gateway, browser: Browser, options: BrowserContextOptions = {}): Promise<Stage> {
   const group = `g${++groups}`;
@@ -93,7 +85,7 @@ export async function openStage(gateway: Gateway, browser: Browser, options: Bro
     line: (text) => lines().filter({ hasText: text }),
     async shows(...devices) {
       let got: string[] = [];
-      await until(`the list shows ${devices.join(" ")}`, async () => {
+      await eventually(`the list shows ${devices.join(" ")}`, async () => {
         got = await page.locator(".lines .device").allTextContents();
         return got.join(" ") === devices.join(" ");
       }).catch((error: unknown) => assert.fail(`${String(error)}; it shows ${got.join(" ")}`));

@@ -124,7 +124,7 @@ func welcome(w io.Writer, address string, secret []byte) error {
 Tocsin shows you made-up alarms of a small fleet, a wind park, a mobile network
 and a room of servers. Open one of these:
 
-  all alarms, live
+  all alarms, live; from there to the console and the transport doctor
     http://%[1]s/#token=%[2]s
 
   what the dispatcher of fleet-7 sees

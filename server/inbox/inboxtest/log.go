@@ -48,7 +48,7 @@ var scenarios = []scenario{
 	{"a purge in the middle of a load", loadPurge},
 	{"a reader that never reads holds up nobody", neverReads},
 	{"memberships reach open readers at their place", memberships},
-	{"new groups ring from the look on that finds them", ringsOfNewGroups},
+	{"who joins a group hears of what comes right after it", joinedWhileRung},
 	{"a cursor from another user reads one's own inbox", foreignCursor},
 	{"a cursor beyond the end of the log is told", beyondHead},
 	{"an alarm on a wrong route is held back until it has moved", heldBack},

@@ -67,7 +67,7 @@ export const en = {
   help: "Keyboard and signs",
 
   search: "Search",
-  searchHint: "Search text, device, type, values",
+  searchHint: "Text, device, type, value",
   filters: "Filters",
   filterState: "State",
   filterStates: { open: "Open", unacked: "Unacknowledged", active: "Active", shelved: "Shelved", all: "All, ended ones too" },

@@ -55,7 +55,7 @@ export const zh: Words = {
   help: "快捷键与符号",
 
   search: "搜索",
-  searchHint: "搜索文字、设备、类型、数值",
+  searchHint: "文字、设备、类型、数值",
   filters: "筛选",
   filterState: "状态",
   filterStates: { open: "未结", unacked: "未确认", active: "活动中", shelved: "已搁置", all: "全部，含已结束" },

@@ -178,13 +178,14 @@ function read(
   return new Promise((resolve, reject) => {
     let socket: Socket | undefined;
     const devices: string[] = [];
+    let readied: unknown; // what is raised may come before the answer to whom raises it
     const late = setTimeout(() => reject(new Error(`${transport}: ${devices.length} of ${want} came`)), 30_000);
     const client = new StompClient({
       webSocketFactory: () => (socket = new Class(url, null, { transports: [transport], timeout: 10_000 })) as unknown as WebSocket,
       connectHeaders: { Authorization: `Bearer ${token}` }, reconnectDelay: 0, heartbeatIncoming: 5000, heartbeatOutgoing: 5000,
     });
     client.onConnect = () => {
-      client.watchForReceipt("subscribed", () => void ready());
+      client.watchForReceipt("subscribed", () => void (readied = ready()));
       client.subscribe("/user/queue/inbox", (message) => {
         const entry = JSON.parse(message.body) as { alarm?: { device: string } };
         if (entry.alarm) devices.push(entry.alarm.device);
@@ -192,7 +193,7 @@ function read(
         const used = socket?.transport ?? "";
         client.onDisconnect = () => {
           clearTimeout(late);
-          resolve({ transport: used, devices, cursor: message.headers["message-id"] ?? "" });
+          void Promise.resolve(readied).then(() => resolve({ transport: used, devices, cursor: message.headers["message-id"] ?? "" }), reject);
           void client.deactivate();
         };
         void client.deactivate();
