@@ -220,6 +220,7 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 		r.goBack()
 		return Batch{}, err
 	}
+	r.v.gaps.note(b.Gap)
 	return b, nil
 }
 
@@ -248,6 +249,7 @@ func (r *Reader) Look(limit int) (b Batch, ok bool) {
 		r.goBack()
 		return Batch{}, false
 	}
+	r.v.gaps.note(b.Gap)
 	r.leave(&b, limit)
 	return b, true
 }

@@ -67,6 +67,7 @@ type View struct {
 
 	stale    atomic.Bool   // as setStale said last; in the state for the counters
 	appended atomic.Uint64 // highest sequence that this node has appended
+	gaps     gapCounts
 
 	misrouted chan struct{} // a slot: alarms wait to be moved
 	due       chan struct{} // a slot: something is due earlier than before

@@ -1,7 +1,6 @@
 package natslog
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -18,17 +17,6 @@ type Members struct {
 	// Stored is how many servers the log is to be on, Current how many have all of
 	// it now, the leader among them.
 	Stored, Current int
-}
-
-// Members asks the leader who stores the log. Errors: inbox.ErrUnavailable.
-func (l *Log) Members(ctx context.Context) (Members, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	info, err := l.stream.Info(ctx)
-	if err != nil {
-		return Members{}, unavailable("ask who stores the log", err)
-	}
-	return membersOf(info), nil
 }
 
 func membersOf(info *jetstream.StreamInfo) Members {
