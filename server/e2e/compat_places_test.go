@@ -116,17 +116,20 @@ func TestNoticesTakeTheTokenFromAHeader(t *testing.T) {
 	notified{socket, t}.wants(false, "stored")
 }
 
-// When a user's groups change he is sent the alarms that he sees from then on, the
-// next one at once, and no notice again.
-func TestOplinkWhenGroupsChange(t *testing.T) {
+// When a user's groups change while he is connected he is sent the alarms that he sees
+// from then on, the next one at once. Notices that he has are not sent again, or marked.
+func TestWhenGroupsChangeWhileConnected(t *testing.T) {
 	s := crewServer(t)
 	o := dialOplink(t, s.url()).enter(s.token("1001", "inbox"))
+	n := dialNotices(t, s.url(), s.token("1001", "inbox"))
 	s.push("noted")
 	if text := o.Read(); !strings.Contains(text, `"noted"`) {
 		t.Error(text)
 	}
+	n.wants(false, "noted")
 	s.raise("before")
 	s.want(s.request("PUT", "/v1/users/1001", s.root(), `{"groups":["crew"]}`), 200)
+	n.wants(true, "noted")
 	for _, message := range []string{"before", "after", "again"} {
 		if message != "before" {
 			s.raise(message)
@@ -134,5 +137,6 @@ func TestOplinkWhenGroupsChange(t *testing.T) {
 		if e := o.event(); e.Data.Msg.Type != "alarm.raised" || e.Data.Msg.Alarm.Message != message {
 			t.Errorf("%+v, want %s", e, message)
 		}
+		n.wants(false, message)
 	}
 }
