@@ -4,24 +4,9 @@ import (
 	"context"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
-
-// freeze stops the process, or lets it go on, without its end.
-func (s *server) freeze(stop bool) {
-	s.t.Helper()
-	sig := syscall.SIGCONT
-	if stop {
-		sig = syscall.SIGSTOP
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.t.Fatal(err)
-	}
-}
 
 func (s *server) ready(ctx context.Context) bool {
 	a, err := request(ctx, "GET", "http://"+s.ops+"/readyz", "", "")
@@ -71,8 +56,8 @@ func TestANodeThatIsCutOffSaysSoUntilItHasCaughtUp(t *testing.T) {
 
 	began := time.Now()
 	for _, s := range c.others(alone) {
-		s.freeze(true)
-		defer s.freeze(false) // else it would not die
+		s.freeze()
+		defer s.thaw() // else it would not die
 	}
 	waitFor(ctx, nil, func() bool { return !alone.ready(ctx) })
 	t.Logf("not ready after %v", time.Since(began))
@@ -93,7 +78,7 @@ func TestANodeThatIsCutOffSaysSoUntilItHasCaughtUp(t *testing.T) {
 
 	began = time.Now()
 	for _, s := range c.others(alone) {
-		s.freeze(false)
+		s.thaw()
 	}
 	waitFor(ctx, nil, func() bool { return alone.ready(ctx) })
 	t.Logf("ready again after %v", time.Since(began))

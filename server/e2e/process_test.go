@@ -52,6 +52,9 @@ type server struct {
 	http   string // host:port, kept across restarts
 	ops    string
 	mqtt   string // only of the newest start
+	// tells keeps what all starts say but for requests that went well, so that a
+	// long run's end still has its beginning.
+	tells bool
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -110,6 +113,9 @@ func (s *server) up() error {
 		return err
 	}
 	log := &tailBuffer{}
+	if s.tells && s.log != nil {
+		log = s.log
+	}
 	cmd.Stdout = log
 	if err := cmd.Start(); err != nil {
 		return err
@@ -119,7 +125,9 @@ func (s *server) up() error {
 		defer close(done)
 		in := bufio.NewScanner(out)
 		for in.Scan() {
-			fmt.Fprintln(log, in.Text())
+			if !s.tells || !strings.Contains(in.Text(), `"level":"INFO","msg":"request"`) {
+				fmt.Fprintln(log, in.Text())
+			}
 			var line struct{ Msg, HTTP, Ops, MQTT string }
 			if json.Unmarshal(in.Bytes(), &line) == nil && line.Msg == "serving" {
 				serving <- [3]string{line.HTTP, line.Ops, line.MQTT}

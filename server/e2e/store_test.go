@@ -19,12 +19,8 @@ import (
 func startNATS(t *testing.T) (url string) {
 	t.Helper()
 	dir := t.TempDir()
-	program := filepath.Join(dir, "nats-server")
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
-		t.Fatalf("build the NATS server: %v\n%s", err, out)
-	}
 	log := &tailBuffer{}
-	cmd := exec.Command(program, "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", filepath.Join(dir, "store"), "--ports_file_dir", dir)
+	cmd := exec.Command(buildNATS(t), "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", filepath.Join(dir, "store"), "--ports_file_dir", dir)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

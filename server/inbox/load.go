@@ -140,6 +140,7 @@ func (v *View) loadWindow(ctx context.Context, s *state, b Bounds) error {
 			from = max(from, b.Last-n+1)
 		}
 	}
+	s.loaded = from
 	for _, a := range s.audiences {
 		if i := after(a.told.lines, from-1, toldSeq); i > 0 && from > 0 {
 			a.evicted = a.told.lines[i-1].seq
@@ -168,28 +169,51 @@ func (v *View) loadWindow(ctx context.Context, s *state, b Bounds) error {
 // loadShown puts one entry of the history into the window.
 func (s *state) loadShown(e *Entry, data []byte, from uint64) {
 	resolve(e)
-	r := s.records[e.Subject]
-	if e.Quiet || r == nil || len(e.Body) < 2 || s.isHeld(e) {
+	if e.Quiet || len(e.Body) < 2 || s.isHeld(e) {
 		return
+	}
+	r := s.records[e.Subject]
+	if r == nil { // it moved on during the first pass: the tail says what it is now
+		r = &record{subject: e.Subject}
+		s.records[e.Subject] = r
 	}
 	if r.seq == e.Seq {
 		r.data = data
 	}
 	s.show(e, r, data)
-	if e.Prev == 0 || e.Prev >= from {
+	s.missBefore(e, e.Prev, from)
+}
+
+// missBefore notes that the window, which was loaded from a sequence on, does not
+// hold the change of e's subject that readers were told at prev.
+func (s *state) missBefore(e *Entry, prev, from uint64) {
+	if prev == 0 || prev >= from {
 		return
 	}
-	// The change before this one was shown too and is out of the window.
 	if a := s.audience(e.Audience); a != nil {
-		a.evicted = max(a.evicted, e.Prev)
+		a.evicted = max(a.evicted, prev)
 		if a.routed {
-			s.all.evicted = max(s.all.evicted, e.Prev)
+			s.all.evicted = max(s.all.evicted, prev)
 		}
 	}
 	for _, l := range e.Left {
 		if l.Seq == e.Seq {
 			a := s.audience(l.Audience)
-			a.evicted = max(a.evicted, e.Prev)
+			a.evicted = max(a.evicted, prev)
 		}
 	}
+}
+
+// applyLate takes an entry of the tail before the state is whole: its subject may
+// have moved on during the first pass, and what it was before is not known.
+func (s *state) applyLate(e *Entry, data []byte) {
+	s.apply(e, data)
+	if !isItem(e.Subject) {
+		return
+	}
+	prev := e.Prev
+	if e.Quiet {
+		prev = e.Told
+	}
+	s.missBefore(e, prev, s.loaded)
 }

@@ -7,12 +7,18 @@ import (
 
 // MarkRead marks as read, for the user, everything announced up to the cursor
 // (Latest for all there is) and the alarms and notices with these ids, and
-// returns his counters. Marks only rise, and are cut to the head; ids that are
-// not in his inbox are passed over. Errors: ErrCursor, a FieldError, those of
-// Marks.
+// returns his counters. Marks only rise, and are cut to the end of the log; ids that
+// are not in his inbox are passed over. A cursor or a mark from a node that is ahead
+// of this one is waited for. Errors: ErrCursor, a FieldError, ErrStale, those of
+// Marks and of a Source.
 func (v *View) MarkRead(ctx context.Context, marks Marks, user string, groups []string, upto string, ids []string) (Counts, error) {
 	if len(ids) > MaxReadIDs {
 		return Counts{}, Fieldf("ids", "at most %d, not %d", MaxReadIDs, len(ids))
+	}
+	if c, err := ParseCursor(upto); err == nil {
+		if err := v.meet(ctx, c.Epoch, c.Seq); err != nil {
+			return Counts{}, err
+		}
 	}
 	seq, epoch, err := v.readUpto(upto)
 	if err != nil {
@@ -20,6 +26,9 @@ func (v *View) MarkRead(ctx context.Context, marks Marks, user string, groups []
 	}
 	read := v.readIDs(user, groups, ids)
 	mark, err := marks.Update(ctx, user, func(m Mark) (Mark, error) {
+		if err := v.meet(ctx, m.Epoch, m.Upto); err != nil {
+			return m, err
+		}
 		m = v.cut(m)
 		m.Rev++
 		if seq > m.Upto || m.Epoch == "" {
@@ -44,6 +53,19 @@ func (v *View) MarkRead(ctx context.Context, marks Marks, user string, groups []
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.s.counts(v.s.membership(user, groups), v.mark(user)), nil
+}
+
+// meet waits for a place in the log that this node may not have come to yet.
+func (v *View) meet(ctx context.Context, epoch string, seq uint64) error {
+	v.mu.RLock()
+	end, known := v.s.epochEnd(epoch)
+	lost := end > 0 && seq >= end
+	met := lost || seq <= v.s.head && (known || epoch == "")
+	v.mu.RUnlock()
+	if met {
+		return nil
+	}
+	return v.reach(ctx, seq)
 }
 
 func (v *View) cut(m Mark) Mark {

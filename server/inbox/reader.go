@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // A Gap tells a reader that he cannot be served as asked, and how it is
@@ -281,21 +282,47 @@ func (r *Reader) Next(ctx context.Context, limit int) (Batch, error) {
 	}
 }
 
-// awaitHead waits until this node has caught up with what the log's leader had
-// when the reader came with a cursor above the node's head.
+// awaitHead waits for what the reader's cursor has seen.
 func (r *Reader) awaitHead(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, staleAfter)
-	defer cancel()
-	bounds, err := r.v.log.Bounds(ctx)
-	if err != nil {
-		return fmt.Errorf("ask for the end of the log: %w", err)
-	}
-	if err := r.v.Wait(ctx, min(bounds.Last, max(r.pos.Seq, r.pos.End))); err != nil {
+	if err := r.v.reach(ctx, max(r.pos.Seq, r.pos.End)); err != nil {
 		return err
 	}
 	r.asked = true
 	return nil
 }
+
+// reach waits until this node has caught up with the sequence, which somebody has
+// from another node, as far as the log's leader has it. A leader of several servers
+// may itself be a moment behind those that follow it, from which the other node had
+// it: so it lies beyond the end of the log only if it does so for as long as a node
+// may be behind.
+func (v *View) reach(ctx context.Context, seq uint64) error {
+	wait, cancel := context.WithTimeout(ctx, staleAfter)
+	defer cancel()
+	for {
+		bounds, err := v.log.Bounds(wait)
+		if err != nil {
+			return fmt.Errorf("ask for the end of the log: %w", err)
+		}
+		if bounds.Last >= seq {
+			break
+		}
+		select {
+		case <-time.After(askAgain):
+			continue
+		case <-wait.Done():
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		seq = bounds.Last
+		break
+	}
+	return v.Wait(ctx, seq)
+}
+
+// askAgain is how soon the leader is asked again whether it has a cursor by now.
+const askAgain = 100 * time.Millisecond
 
 // refresh brings the membership up to date; under the view's read lock.
 func (r *Reader) refresh(s *state) {

@@ -15,6 +15,7 @@ type state struct {
 	head    uint64
 	purged  uint64 // everything below is gone
 	epochs  []Epoch
+	loaded  uint64 // where the window began when it was loaded
 	version uint64 // rises with every change of routes or memberships
 
 	readerships readerships

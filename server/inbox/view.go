@@ -157,7 +157,7 @@ func (v *View) run(ctx context.Context) error {
 			v.advance(s, &e, m.Data)
 			return nil
 		}
-		s.apply(&e, m.Data)
+		s.applyLate(&e, m.Data)
 		if whole = s.head >= must; whole {
 			v.swap(s)
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nuid"
 )
 
 // window is how many appends may be without an answer. The engine's queue takes
@@ -24,7 +23,6 @@ const window = 4096
 type appends struct {
 	nc     *nats.Conn
 	prefix string // of the reply subjects; call and index follow
-	nobody string // an id that no message bears
 	slots  chan struct{}
 
 	mu    sync.Mutex
@@ -44,7 +42,6 @@ func newAppends(nc *nats.Conn) (*appends, error) {
 	a := &appends{
 		nc:     nc,
 		prefix: nc.NewInbox() + ".",
-		nobody: "nobody-" + nuid.Next(),
 		slots:  make(chan struct{}, window),
 		calls:  make(map[uint64]*call),
 	}

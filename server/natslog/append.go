@@ -22,10 +22,10 @@ const (
 	codeMemoryExceeded     = 10028
 	codeStorageExceeded    = 10047
 	codeMessageTooLarge    = 10054
-	codeWrongLastID        = 10070
 	codeWrongLast          = 10071
 	codeStoreFailed        = 10077
 	codeHeaderTooLarge     = 10097
+	codeNoRollup           = 10111
 	codeDuplicateInFlight  = 10158
 	codeWrongLastReplicate = 10164 // the same as 10071, while another one is being replicated
 	codeTooManyRequests    = 10167
@@ -120,9 +120,8 @@ func (b *batch) send(ctx context.Context, pending []int) (again, beaten []int) {
 // the compare-and-set first, so that a retry of an event whose subject has moved
 // on, by that very event for instance, is told of a conflict. The id is then
 // asked for by itself (docs/decisions/0011), with a message that cannot be
-// stored: the engine compares
-// Nats-Expected-Last-Msg-Id after it has looked for the id, and no message bears
-// the one expected here.
+// stored: the engine looks at Nats-Rollup after it has looked for the id, the
+// stream permits none, and this one is none that there is.
 func (b *batch) recognize(ctx context.Context, beaten []int) {
 	if len(beaten) == 0 {
 		return
@@ -130,13 +129,13 @@ func (b *batch) recognize(ctx context.Context, beaten []int) {
 	answers, err := b.log.appends.ask(ctx, b.log, len(beaten), func(n int) *nats.Msg {
 		p := &b.proposals[beaten[n]]
 		return &nats.Msg{Subject: p.Subject, Header: nats.Header{
-			jetstream.MsgIDHeader:             {headerID(p.ID)},
-			jetstream.ExpectedLastMsgIDHeader: {b.log.appends.nobody},
+			jetstream.MsgIDHeader: {headerID(p.ID)},
+			jetstream.MsgRollup:   {"none"},
 		}}
 	})
 	for n, i := range beaten {
 		a := &answers[n]
-		if a.Error.ErrCode == codeWrongLastID {
+		if a.Error.ErrCode == codeNoRollup {
 			continue // never stored: the conflict stands
 		}
 		if r, _ := a.receipt(err); r.Err == nil {

@@ -1,6 +1,7 @@
 package natslog_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -64,6 +65,49 @@ func TestAClusterOfThreeIsOneLog(t *testing.T) {
 	for i, l := range c.logs {
 		if b, err := l.Bounds(t.Context()); b.Last != 3 || err != nil {
 			t.Errorf("node %d: %+v, %v", i, b, err)
+		}
+	}
+}
+
+// Events of one alarm that race at all nodes are stored once each; those that lose are
+// told so, and the log goes on.
+func TestALostRaceDoesNotStopACluster(t *testing.T) {
+	c := newNodes(t)
+	c.start(t)
+	const rounds = 20
+	for round := range rounds {
+		var wg sync.WaitGroup
+		receipts := make([]inbox.Receipt, len(c.logs))
+		for i, l := range c.logs {
+			wg.Go(func() {
+				receipts[i] = l.Append(t.Context(), inbox.Proposal{
+					Subject: "alarm.d.t._", Expect: uint64(round), ID: fmt.Sprint(round, "-", i), Data: []byte("{}"),
+				})[0]
+			})
+		}
+		wg.Wait()
+		won := 0
+		for i, r := range receipts {
+			switch {
+			case r.Err == nil && r.Seq == uint64(round+1) && !r.Duplicate:
+				won++
+			case !errors.Is(r.Err, inbox.ErrConflict):
+				t.Errorf("round %d, node %d: %+v", round, i, r)
+			}
+		}
+		if won != 1 {
+			t.Fatalf("round %d: %d have won: %+v", round, won, receipts)
+		}
+	}
+	// Sent again after others, an event still has its first answer.
+	for i, l := range c.logs {
+		again := l.Append(t.Context(), inbox.Proposal{Subject: "alarm.d.t._", Expect: 1, ID: "r", Data: []byte("{}")})[0]
+		first := l.Append(t.Context(), inbox.Proposal{Subject: "alarm.e.t._", Expect: uint64(0), ID: fmt.Sprint("first-", i), Data: []byte("{}")})[0]
+		if !errors.Is(again.Err, inbox.ErrConflict) || i == 0 && first.Err != nil || i > 0 && !errors.Is(first.Err, inbox.ErrConflict) {
+			t.Errorf("node %d: %+v, %+v", i, again, first)
+		}
+		if r := l.Append(t.Context(), inbox.Proposal{Subject: "alarm.e.t._", Expect: 7, ID: "first-0", Data: []byte("{}")})[0]; r.Err != nil || !r.Duplicate || r.Seq != rounds+1 {
+			t.Errorf("node %d, again: %+v", i, r)
 		}
 	}
 }

@@ -46,6 +46,7 @@ var scenarios = []scenario{
 	{"a restart leaves the window and its readers as they were", restart},
 	{"a load with repeats and steps back", loadRepeats},
 	{"a purge in the middle of a load", loadPurge},
+	{"a load while everything moves on", loadMoving},
 	{"a reader that never reads holds up nobody", neverReads},
 	{"memberships reach open readers at their place", memberships},
 	{"who joins a group hears of what comes right after it", joinedWhileRung},
