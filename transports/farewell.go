@@ -51,6 +51,19 @@ func CloseOf(why error) Closing {
 	return Closing{code, string(reason)}
 }
 
+// LastWords sends what was collected, and calls part when the client has it or has had
+// its time. It does not wait.
+func LastWords(f Flusher, part func()) {
+	if done, err := f.Flush(); !done && err == nil {
+		go func() { // ends when the client has taken it, or has had its time
+			_ = f.Settle() // the close comes either way
+			part()
+		}()
+		return
+	}
+	part()
+}
+
 // Refusing is the Closing of a client who is not let in, for a reason that would
 // be answered with the status over HTTP.
 func Refusing(status int, reason string) Closing {

@@ -17,7 +17,16 @@ type Packer interface {
 // other. It belongs to one goroutine at a time.
 type Frames struct {
 	Conn Conn
+	// At is the cursor after what is collected, Told the one that the client has: once
+	// all of that has been taken, it is At.
+	At string
+	// Failed says that nothing can be told any more.
+	Failed bool
+	// Taken, unless nil, is called when all that was collected has been taken, which
+	// may have been no message at all.
+	Taken func(messages bool)
 	Buffer
+	told string
 	from int   // where the message that is being written begins
 	ends []int // of the messages, unless they are packed
 	sent int   // how many have been given to the connection; packed they are one
@@ -60,9 +69,29 @@ func (f *Frames) Flush() (done bool, err error) {
 			return false, f.failed(err)
 		}
 	}
+	if f.At != "" {
+		f.told = f.At
+	}
+	messages := f.sent > 0
 	f.forget()
+	if f.Taken != nil {
+		f.Taken(messages)
+	}
 	return true, nil
 }
+
+// Told is a Voice's.
+func (f *Frames) Told() string { return f.told }
+
+// Reach notes the cursor after a part.
+func (f *Frames) Reach(p *Part) {
+	if f.At = p.Cursor; p.To > 0 {
+		f.At = p.CursorAt(p.To - 1)
+	}
+}
+
+// Ping is an Encoder's, for those who have no word for it.
+func (f *Frames) Ping(cursor string, _ bool) { f.At = cursor }
 
 // Settle is an Encoder's.
 func (f *Frames) Settle() error {
@@ -81,6 +110,7 @@ func (f *Frames) failed(err error) error {
 		return nil
 	}
 	f.forget()
+	f.Failed = true
 	return fmt.Errorf("send a frame: %w", err)
 }
 

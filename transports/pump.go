@@ -23,8 +23,9 @@ type Pump struct {
 	// Logger hears of panics; nil is silent. It is set before Run.
 	Logger *slog.Logger
 
-	l     Limits
-	wheel wheel
+	l       Limits
+	wheel   wheel
+	waiting atomic.Int64 // units whose turn has a goroutine of its own
 
 	mu    sync.Mutex
 	line  []*unit // those that wait for their turn, in a ring
@@ -99,6 +100,15 @@ func (p *Pump) enqueue(u *unit) {
 	if first {
 		p.call()
 	}
+}
+
+// Behind is how many streams and held polls have something to tell that they have
+// not told yet: inLine wait for their turn, waiting for their client to take what
+// it gets, or for the log.
+func (p *Pump) Behind() (inLine, waiting int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count, int(p.waiting.Load())
 }
 
 func (p *Pump) grow() {
@@ -210,9 +220,11 @@ func (u *unit) wake() {
 func (u *unit) turn() {
 	u.at.Store(atTurn)
 	if !u.step(false) {
+		u.p.waiting.Add(1)
 		// Ends when the client has taken what it gets, or has had its time.
 		go func() {
 			u.step(true)
+			u.p.waiting.Add(-1)
 			u.rest()
 		}()
 		return

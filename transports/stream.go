@@ -19,8 +19,9 @@ type Encoder interface {
 	Hello(Hello)
 	// Part tells what a reader found, or a part of it.
 	Part(Part)
-	// Ping tells that the stream lives; the cursor is where the reader stands.
-	Ping(cursor string)
+	// Ping tells that the stream lives; the cursor is where the reader stands. stale:
+	// the node has lost touch with the log.
+	Ping(cursor string, stale bool)
 	// Bye ends the stream; retry is when to come back.
 	Bye(reason Reason, retry time.Duration)
 }
@@ -169,7 +170,7 @@ func (st *Stream) find(wait bool) (rests, must bool) {
 	case b.Gap != nil, len(b.Items) > 0, b.Counts != st.counts:
 	case now >= st.said+st.quiet:
 		// Nothing was found up to here, so the client may go on from here.
-		st.e.Ping(st.s.Reader.Cursor())
+		st.e.Ping(st.s.Reader.Cursor(), b.Counts.Stale)
 		st.flush(0)
 		return false, false
 	default:

@@ -93,7 +93,7 @@ func (r *recorder) Part(p transports.Part) {
 	}
 }
 
-func (r *recorder) Ping(cursor string) {
+func (r *recorder) Ping(cursor string, _ bool) {
 	r.said = append(r.said, "ping")
 	r.cursors = append(r.cursors, cursor)
 	r.pinged = append(r.pinged, time.Since(r.began))

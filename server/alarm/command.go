@@ -2,6 +2,7 @@ package alarm
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -126,6 +127,9 @@ func (e *Engine) do(ctx context.Context, c Command) (after Alarm, seq uint64, er
 	subject, tag, err := e.visible(c.User, c.Groups, c.ID)
 	if err != nil {
 		return after, 0, err
+	}
+	if e.o.View.Stale() {
+		return after, 0, fmt.Errorf("do %s: %w", c.Op, inbox.ErrStale)
 	}
 	p, err := e.fromView(ctx, subject)
 	if err == nil && addressed(&p, tag, c.Rev) != nil {

@@ -156,6 +156,9 @@ func (e *Engine) propose(ctx context.Context, from string, n *Notice) ([]inbox.P
 	if err != nil {
 		return nil, nil, err
 	}
+	if e.o.View.Stale() {
+		return nil, nil, fmt.Errorf("notify: %w", inbox.ErrStale)
+	}
 	id := n.ID
 	if id == "" {
 		id = rand.Text()

@@ -26,6 +26,12 @@ type pending struct {
 func (e *Engine) Publish(ctx context.Context, publisher string, events []Event) []Result {
 	b := batch{e: e, ctx: ctx, publisher: inbox.Escape(publisher), events: events,
 		results: make([]Result, len(events)), under: map[string]bool{}}
+	if e.o.View.Stale() {
+		for i := range events {
+			b.reject(i, fmt.Errorf("publish: %w", inbox.ErrStale))
+		}
+		return b.results
+	}
 	if slices.ContainsFunc(events, func(ev Event) bool { return ev.Level }) {
 		// What is as known is not appended, so no lost race would show that more
 		// is known by now.

@@ -173,8 +173,10 @@ func TestARealAlertmanager(t *testing.T) {
 	}
 	repeats := func(n int) {
 		t.Helper()
-		had := metric(t, ops, `tocsin_events_total{status="unchanged"}`)
-		a.until("it repeats itself", func() bool { return metric(t, ops, `tocsin_events_total{status="unchanged"}`) >= had+n })
+		had := metric(t, ops, `tocsin_events_total{door="alertmanager",status="unchanged"}`)
+		a.until("it repeats itself", func() bool {
+			return metric(t, ops, `tocsin_events_total{door="alertmanager",status="unchanged"}`) >= had+n
+		})
 	}
 	a.post(start, time.Time{}, "Load", "Disk")
 	told("Load", "raised 1/1 ")
@@ -206,7 +208,7 @@ func TestARealAlertmanager(t *testing.T) {
 	told("Load", "raised 1/1 cleared 1/1 raised 2/1 cleared 2/1 ")
 	told("Disk", "raised 1/1 cleared 1/1 raised 2/1 cleared 2/1 ")
 	told("Memory", "raised 1/1 cleared 1/1 ")
-	if n := metric(t, ops, `tocsin_events_total{status="rejected"}`); n != 0 {
+	if n := metric(t, ops, `tocsin_events_total{door="alertmanager",status="rejected"}`); n != 0 {
 		t.Errorf("%d events were rejected", n)
 	}
 	// What cannot be taken is put aside, and does not fail what is sent with it.

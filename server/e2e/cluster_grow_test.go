@@ -39,6 +39,7 @@ func move(t *testing.T, file string, nodes []*server) {
 // that was answered is there, once, at its sequence, and readers go on with their
 // cursors.
 func TestOneNodeGrowsToThreeAndBack(t *testing.T) {
+	t.Parallel() // it mostly waits
 	one := newServer(t, "--fold", "0")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()

@@ -61,7 +61,7 @@ func TestReadersHopBetweenThreeNodesOfWhichOneDies(t *testing.T) {
 		hoppers = append(hoppers, h)
 		all.Go(func() { h.run(ctx, time.Second) })
 	}
-	const publishers, batches, size = 3, 120, 5
+	const publishers, batches, size = 3, 60, 5
 	var stored atomic.Int64
 	failed := make(chan error, publishers)
 	for p := range publishers {

@@ -160,7 +160,7 @@ func talk(ctx context.Context, t *testing.T, s *server, stream streamtest.Stream
 }
 
 // shownTo is the user's inbox, as it is paged.
-func (s *server) shownTo(user string) (all []shown) {
+func (s *server) shownTo(user string, groups ...string) (all []shown) {
 	s.t.Helper()
 	for cursor, more := "earliest", true; more; {
 		var page struct {
@@ -169,7 +169,7 @@ func (s *server) shownTo(user string) (all []shown) {
 			More    bool
 			Gap     *struct{}
 		}
-		s.want(s.request("GET", "/v1/inbox?limit=1000&cursor="+url.QueryEscape(cursor), s.token(user, "inbox"), ""), 200).json(s.t, &page)
+		s.want(s.request("GET", "/v1/inbox?limit=1000&cursor="+url.QueryEscape(cursor), s.token(user, "inbox", groups...), ""), 200).json(s.t, &page)
 		if page.Gap != nil {
 			s.t.Fatalf("%s is told a gap", user)
 		}

@@ -182,6 +182,7 @@ func TestNoticesAreSentAgainToWhoVanished(t *testing.T) {
 	s.push("two")
 	n.wants(false, "two")
 	n.Cut()
+	s.without("1001") // else it may be written to who is gone, and is then sent again
 	s.push("three")
 	n = dialNotices(t, s.url(), token)
 	n.wants(true, "two")
@@ -196,9 +197,18 @@ func TestNoticesAreSentAgainToWhoVanished(t *testing.T) {
 	n.wants(true, "two", "three")
 	n.wants(false, "four")
 	n.Close()
+	s.without("1001")
 	n = dialNotices(t, s.url(), token)
 	s.push("five")
 	n.wants(false, "five")
+}
+
+// without waits until the node knows that the user has gone.
+func (s *server) without(user string) {
+	s.t.Helper()
+	within(s.t, patience, user+" has gone", func() bool {
+		return strings.Contains(s.want(s.request("GET", "/v1/connections?user="+user, s.root(), ""), 200).body, `"connections":[]`)
+	})
 }
 
 // An offline user's place goes with him, on whichever node he lands.

@@ -170,6 +170,20 @@ func (s *server) signal(sig syscall.Signal) {
 	}
 }
 
+// resident is how much memory the process has, in bytes.
+func (s *server) resident() (size int) {
+	s.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	if _, err := fmt.Sscanf(rest, "%d kB", &size); err != nil {
+		s.t.Fatal(err)
+	}
+	return size << 10
+}
+
 // token signs a token of the server's secret.
 func (s *server) token(user, scope string, groups ...string) string {
 	s.t.Helper()

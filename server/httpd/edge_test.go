@@ -259,7 +259,7 @@ func TestOperation(t *testing.T) {
 	w.do("GET", "/v1/inbox?cursor=earliest", "").want(200)
 	opsGet(t, w, "/readyz", 200, "ok")
 	opsGet(t, w, "/metrics", 200, `tocsin_deliveries_total{transport="poll"} 1`)
-	opsGet(t, w, "/metrics", 200, `tocsin_events_total{status="raised"} 1`)
+	opsGet(t, w, "/metrics", 200, `tocsin_events_total{door="rest",status="raised"} 1`)
 	opsGet(t, w, "/metrics", 200, fmt.Sprintf("tocsin_view_head %d", w.view.Head()))
 	opsGet(t, w, "/metrics", 200, "go_goroutines")
 	opsGet(t, w, "/debug/pprof/", 200, "goroutine")

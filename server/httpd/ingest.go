@@ -50,7 +50,7 @@ func (s *Server) postCloudEvents(c echo.Context, id auth.Identity) error {
 	if err != nil {
 		return err
 	}
-	p := publishing{level: level}
+	p := publishing{door: doorCloudEvents, level: level}
 	p.take(items)
 	return s.publish(c, id, &p, single)
 }
@@ -74,7 +74,7 @@ func (s *Server) postAlertmanager(c echo.Context, id auth.Identity) error {
 	if len(items) > s.o.MaxBatchEvents {
 		return &limitError{"alerts in one notification", s.o.MaxBatchEvents}
 	}
-	var p publishing
+	p := publishing{door: doorAlertmanager}
 	p.take(items)
 	ctx := c.Request().Context()
 	results := s.o.Alarms.Publish(ctx, id.User, p.events)
@@ -84,7 +84,7 @@ func (s *Server) postAlertmanager(c echo.Context, id auth.Identity) error {
 			return results[i].Err
 		}
 	}
-	if err := s.putAside(ctx, "alertmanager", id.User, items, results); err != nil {
+	if err := s.putAside(ctx, p.door, id.User, items, results); err != nil {
 		return err
 	}
 	return s.accepted(c, &p, results)
@@ -231,7 +231,7 @@ func (s *Server) identifyPagerDuty(c echo.Context, routingKey string) (auth.Iden
 
 func (s *Server) publishOne(ctx context.Context, id auth.Identity, e *alarm.Event) error {
 	r := s.o.Alarms.Publish(ctx, id.User, []alarm.Event{*e})[0]
-	s.o.Metrics.Published(r.Status, 1)
+	s.o.Metrics.Published(doorPagerDuty, r.Status, 1)
 	return r.Err
 }
 

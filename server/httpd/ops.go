@@ -3,6 +3,8 @@ package httpd
 import (
 	"net/http"
 	"net/http/pprof"
+
+	"tocsin/server/inbox"
 )
 
 // opsHandler answers on the listener of operation (docs/protocol.md §9), which
@@ -27,6 +29,9 @@ func (s *Server) ready() error {
 	}
 	if err := s.loaded(); err != nil {
 		return err
+	}
+	if s.o.View.Stale() {
+		return inbox.ErrStale
 	}
 	return s.o.Ready()
 }

@@ -295,6 +295,7 @@ func (s *Server) fail(err error, c echo.Context) {
 		}
 		p = problem{kind: unavailable, detail: "the request was given up"}
 	}
+	s.o.Metrics.Problem(p.name)
 	p.setHeader(w.Header())
 	body := append(p.appendJSON(nil, requestID(c)), '\n')
 	_ = write(c, p.status, typeProblem, body)

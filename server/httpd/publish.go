@@ -20,8 +20,19 @@ import (
 // maxKey bounds an Idempotency-Key, so that key/n is an id.
 const maxKey = alarm.MaxIDChars - len("/5000")
 
+// The doors of events, as they are counted and as dead letters name them.
+const (
+	doorREST         = "rest"
+	doorCloudEvents  = "cloudevents"
+	doorAlertmanager = "alertmanager"
+	doorPagerDuty    = "pagerduty"
+	doorLines        = "lines"
+	doorWebSocket    = "websocket"
+)
+
 // A publishing is one request with events, on its way through.
 type publishing struct {
+	door   string // as it is counted
 	key    string
 	events []alarm.Event // those that could be read
 	// lines has one element an event or what should have been one: nil for the
@@ -39,7 +50,7 @@ func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
 	if err != nil {
 		return err
 	}
-	p := publishing{key: c.Request().Header.Get("Idempotency-Key"), most: s.o.MaxBatchEvents}
+	p := publishing{door: doorREST, key: c.Request().Header.Get("Idempotency-Key"), most: s.o.MaxBatchEvents}
 	if err := inbox.CheckText("Idempotency-Key", p.key, 0, maxKey); err != nil {
 		return &transports.ParamError{Param: "Idempotency-Key", Detail: err.Error(), Limit: maxKey}
 	}
@@ -271,7 +282,7 @@ func (s *Server) appendResults(b []byte, p *publishing, results []alarm.Result) 
 		b = appendResult(b, &r)
 	}
 	for status, n := range counts {
-		s.o.Metrics.Published(status, n)
+		s.o.Metrics.Published(p.door, status, n)
 	}
 	return append(b, ']')
 }

@@ -83,8 +83,7 @@ func New(o Options) (*Server, error) {
 	pumping, s.stopPump = context.WithCancel(context.Background())
 	go s.pump.Run(pumping) // ends with Shutdown
 	s.conversations, s.publishing = s.newConversations(), s.newPublishing()
-	s.o.Metrics.Gauge("tocsin_view_head", "Sequence up to which readers are served.",
-		func() float64 { return float64(s.o.View.Head()) })
+	s.show()
 	s.routes()
 	if err := s.serveCompat(); err != nil {
 		return nil, err

@@ -192,7 +192,7 @@ func (k socketCommands) Publish(ctx context.Context, c transports.Client, events
 	if len(text) == 0 || text[0] != '[' {
 		return nil, fmt.Errorf("%w: alarms is an array", alarm.ErrMalformed)
 	}
-	p := publishing{most: k.s.o.MaxBatchEvents}
+	p := publishing{door: doorWebSocket, most: k.s.o.MaxBatchEvents}
 	if err := p.readArray(text); err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ func Observe(m *metrics.Metrics) func(inbox.Observed) {
 	changes := m.Changes(severityWords())
 	return func(o inbox.Observed) {
 		changes.Told(int(o.Severity))
+		changes.Tailed(time.Since(o.Stored))
 		if o.New && !o.At.IsZero() {
 			changes.Stored(int(o.Severity), o.Stored.Sub(o.At))
 		}

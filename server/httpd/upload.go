@@ -270,7 +270,7 @@ func (u *upload) send() error {
 // finish tells how it ended, in a last line, unless nothing has been told yet.
 func (u *upload) finish(err error) error {
 	for status, n := range u.counts {
-		u.s.o.Metrics.Published(status, n)
+		u.s.o.Metrics.Published(doorLines, status, n)
 	}
 	if err != nil && !u.c.Response().Committed {
 		return err

@@ -14,11 +14,14 @@ type Counts struct {
 	Active [Critical + 1]int
 	// Flood is the flood that the user is in, its zero value for none.
 	Flood Flood
+	// Stale: the node has lost touch with the log, so all of this may be old.
+	Stale bool
 }
 
 // AppendJSON writes the counters as members of an object, without its braces:
 // "unread":3,"active":{"critical":1,…}, and during a flood
-// "flood":{"since":"2026-11-21T02:00:00.250Z","quiet":7}.
+// "flood":{"since":"2026-11-21T02:00:00.250Z","quiet":7}, and on a node that has lost
+// touch with the log "stale":true.
 func (c Counts) AppendJSON(b []byte) []byte {
 	b = append(b, `"unread":`...)
 	b = strconv.AppendInt(b, int64(c.Unread), 10)
@@ -39,6 +42,9 @@ func (c Counts) AppendJSON(b []byte) []byte {
 		b = append(b, `","quiet":`...)
 		b = strconv.AppendInt(b, int64(c.Flood.Quiet), 10)
 		b = append(b, '}')
+	}
+	if c.Stale {
+		b = append(b, `,"stale":true`...)
 	}
 	return b
 }
@@ -86,7 +92,7 @@ func (m Mark) reads(r *record) bool {
 }
 
 func (s *state) counts(m *membership, mark Mark) Counts {
-	var c Counts
+	c := Counts{Stale: s.stale}
 	var raised uint64
 	m.each(func(a *audience) {
 		raised = max(raised, a.raised)

@@ -1,6 +1,7 @@
 package inbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -70,6 +71,12 @@ func (i *Item) Seq() uint64 { return i.seq }
 // Body is the entry's JSON object without its seq. It is shared, must not be
 // changed, and may be kept.
 func (i *Item) Body() []byte { return i.body }
+
+// IsNotice says that the entry is a notice, and about no alarm.
+func (i *Item) IsNotice() bool { return bytes.HasPrefix(i.body, aNotice) }
+
+// aNotice begins the body of a notice.
+var aNotice = []byte(`{"type":"notice"`)
 
 // Size is about how long AppendJSON's text is, in bytes.
 func (i *Item) Size() int { return len(i.body) + 16 }
@@ -221,6 +228,7 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 		r.goBack()
 		return Batch{}, err
 	}
+	r.v.gaps.note(b.Gap)
 	return b, nil
 }
 
@@ -249,6 +257,7 @@ func (r *Reader) Look(limit int) (b Batch, ok bool) {
 		r.goBack()
 		return Batch{}, false
 	}
+	r.v.gaps.note(b.Gap)
 	r.leave(&b, limit)
 	return b, true
 }

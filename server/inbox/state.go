@@ -11,6 +11,7 @@ import (
 type state struct {
 	bells *bells
 
+	stale   bool // the node has lost touch with the log
 	head    uint64
 	purged  uint64 // everything below is gone
 	epochs  []Epoch

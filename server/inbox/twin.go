@@ -38,6 +38,7 @@ func (r *Reader) follow(t *twin, s *state, mark Mark) Batch {
 	b := Batch{Items: t.items, Cursor: t.cursor, at: t.at, oldest: t.oldest, mark: mark, to: t.to, groups: r.m.groups, twin: true}
 	if t.mark == mark.Upto && len(mark.Read) == 0 {
 		b.Counts = t.counts
+		b.Counts.Stale = s.stale
 	} else {
 		b.Counts = s.counts(r.m, mark)
 	}

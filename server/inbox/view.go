@@ -65,7 +65,9 @@ type View struct {
 	marks map[string]Mark
 	heads []headWait
 
+	stale    atomic.Bool   // as setStale said last; in the state for the counters
 	appended atomic.Uint64 // highest sequence that this node has appended
+	gaps     gapCounts
 
 	misrouted chan struct{} // a slot: alarms wait to be moved
 	due       chan struct{} // a slot: something is due earlier than before
@@ -108,6 +110,7 @@ func (v *View) Run(ctx context.Context) error {
 	checks, stop := context.WithCancel(ctx)
 	var checking sync.WaitGroup
 	checking.Go(func() { v.checkFloods(checks) }) // ends when Run does
+	checking.Go(func() { v.keepTouch(checks) })   // ends when Run does
 	defer checking.Wait()
 	defer stop()
 	for {
@@ -183,6 +186,7 @@ func (s *state) knows(e *Entry) bool {
 // swap makes a newly loaded state the one that readers see.
 func (v *View) swap(s *state) {
 	v.mu.Lock()
+	s.stale = v.stale.Load()
 	v.s = s
 	v.gen++
 	s.trail.restart(s.head)

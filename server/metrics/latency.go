@@ -24,18 +24,24 @@ func (m *Metrics) measure() {
 		Help:    "From when the log had an entry to when a client who was there had it: the oldest of each severity in what was written at once.",
 		Buckets: latencies,
 	}, []string{"transport", "severity"})
-	m.registry.MustRegister(m.changes, m.storing, m.delivering)
+	m.tailing = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "tocsin_tailing_seconds",
+		Help:    "From when the log had an entry, by its leader's clock, to when this node's view had it, by its own.",
+		Buckets: latencies,
+	})
+	m.registry.MustRegister(m.changes, m.storing, m.tailing, m.delivering)
 }
 
 // Changes counts entries by their severity.
 type Changes struct {
 	told   []prometheus.Counter
 	stored []prometheus.Observer
+	tailed prometheus.Observer
 }
 
 // Changes returns the counters of entries; words name the severities, by number.
 func (m *Metrics) Changes(words []string) *Changes {
-	c := &Changes{}
+	c := &Changes{tailed: m.tailing}
 	for _, word := range words {
 		c.told = append(c.told, m.changes.WithLabelValues(word))
 		c.stored = append(c.stored, m.storing.WithLabelValues(word))
@@ -50,6 +56,9 @@ func (c *Changes) Told(severity int) { c.told[severity].Inc() }
 func (c *Changes) Stored(severity int, took time.Duration) {
 	c.stored[severity].Observe(max(took, 0).Seconds())
 }
+
+// Tailed notes how long an entry took from the log to the view.
+func (c *Changes) Tailed(took time.Duration) { c.tailed.Observe(max(took, 0).Seconds()) }
 
 // A Delivery notes how long one transport's clients wait. It costs neither memory
 // nor a lock.

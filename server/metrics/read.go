@@ -40,7 +40,7 @@ func (m *Metrics) Read() Reading {
 		r.Deliveries[labels["transport"]] = uint64(n.GetCounter().GetValue())
 	})
 	each(m.published, func(labels map[string]string, n *dto.Metric) {
-		r.Events[labels["status"]] = uint64(n.GetCounter().GetValue())
+		r.Events[labels["status"]] += uint64(n.GetCounter().GetValue())
 	})
 	each(m.changes, func(labels map[string]string, n *dto.Metric) {
 		r.Changes[labels["severity"]] = uint64(n.GetCounter().GetValue())

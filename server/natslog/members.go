@@ -1,7 +1,6 @@
 package natslog
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -18,17 +17,6 @@ type Members struct {
 	// Stored is how many servers the log is to be on, Current how many have all of
 	// it now, the leader among them.
 	Stored, Current int
-}
-
-// Members asks the leader who stores the log. Errors: inbox.ErrUnavailable.
-func (l *Log) Members(ctx context.Context) (Members, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	info, err := l.stream.Info(ctx)
-	if err != nil {
-		return Members{}, unavailable("ask who stores the log", err)
-	}
-	return membersOf(info), nil
 }
 
 func membersOf(info *jetstream.StreamInfo) Members {
@@ -57,17 +45,17 @@ func (l *Log) Leads() bool {
 
 // unheard is after how long a leader that hears nothing of a server may not count
 // it among those that follow. Servers speak every second.
-const unheard = 3 * time.Second
+const unheard = 2500 * time.Millisecond
 
-// followed fails when what a server says may be old: while nobody leads, each that
-// stores the log answers with what it has itself; and a leader that has lost most of
-// the others does not know yet that another one may lead by now.
+// followed fails when who answered is no leader, as a server answers when it knows of
+// none, or one that has lost most of the others: it does not know yet that another
+// one may lead by now, and what it says may be old.
 func followed(info *jetstream.StreamInfo) error {
-	if info.Cluster == nil {
+	if info.Cluster == nil || info.Config.Replicas < 2 {
 		return nil
 	}
 	if info.Cluster.Leader == "" {
-		return fmt.Errorf("%w: nobody leads the log", inbox.ErrUnavailable)
+		return fmt.Errorf("%w: %w", inbox.ErrUnavailable, errNoLeader)
 	}
 	all, heard := 1, 1
 	for _, r := range info.Cluster.Replicas {

@@ -51,12 +51,16 @@ func (l *Log) Bounds(ctx context.Context) (inbox.Bounds, error) {
 	if err := followed(info); err != nil {
 		return inbox.Bounds{}, fmt.Errorf("ask for the bounds of the log: %w", err)
 	}
+	return bounds(info), nil
+}
+
+func bounds(info *jetstream.StreamInfo) inbox.Bounds {
 	s := info.State
 	b := inbox.Bounds{First: s.FirstSeq, Last: s.LastSeq, Bytes: s.Bytes, Messages: s.Msgs}
 	if b.Messages == 0 {
 		b.First = b.Last + 1 // a stream that never held anything says 0
 	}
-	return b, nil
+	return b
 }
 
 // Purge implements [inbox.Log].

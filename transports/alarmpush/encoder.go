@@ -23,10 +23,7 @@ type encoder struct {
 	c *Conversation
 	transports.Frames
 
-	at      string // the cursor after what is collected
-	told    string // the cursor that the client has, or might have
-	greeted bool   // the login has been answered
-	failed  bool   // nothing can be told any more
+	greeted bool // the login has been answered
 }
 
 var _ transports.Voice = (*encoder)(nil)
@@ -54,9 +51,7 @@ func (e *encoder) Part(p transports.Part) {
 			e.notice(n, p.Batch, i)
 		}
 	}
-	if e.at = p.Cursor; p.To > 0 {
-		e.at = p.CursorAt(p.To - 1)
-	}
+	e.Reach(&p)
 }
 
 // notice writes the notice of the i-th item: what all share, behind the cursor.
@@ -73,8 +68,8 @@ func (e *encoder) notice(n *notice, b *inbox.Batch, i int) {
 }
 
 // Ping implements transports.Encoder.
-func (e *encoder) Ping(cursor string) {
-	e.at = cursor
+func (e *encoder) Ping(cursor string, stale bool) {
+	e.Frames.Ping(cursor, stale)
 	e.frame(e.c.beatAt(time.Now()))
 }
 
@@ -89,29 +84,6 @@ func (e *encoder) frame(f *pb.Frame) {
 	e.Close()
 }
 
-// Flush implements transports.Encoder.
-func (e *encoder) Flush() (done bool, err error) {
-	done, err = e.Frames.Flush()
-	return done, e.flushed(done, err)
-}
-
-// Settle implements transports.Encoder.
-func (e *encoder) Settle() error {
-	err := e.Frames.Settle()
-	return e.flushed(err == nil, err)
-}
-
-func (e *encoder) flushed(done bool, err error) error {
-	e.failed = e.failed || err != nil
-	if done && e.at != "" {
-		e.told = e.at
-	}
-	return err
-}
-
-// Told implements transports.Voice.
-func (e *encoder) Told() string { return e.told }
-
 // Farewell implements transports.Voice. That somebody is not logged in is told in
 // the words of the login, too.
 func (e *encoder) Farewell(why error, gone func()) {
@@ -121,17 +93,10 @@ func (e *encoder) Farewell(why error, gone func()) {
 		gone()
 	}
 	told := errors.As(why, new(transports.Closing))
-	if login := closing.Code == transports.CodeUnauthenticated || closing.Code == transports.CodeNoAuth; told || !login || e.failed {
+	if login := closing.Code == transports.CodeUnauthenticated || closing.Code == transports.CodeNoAuth; told || !login || e.Failed {
 		part()
 		return
 	}
 	e.frame(loginReply(&pb.LoginReply{Reason: closing.Reason}))
-	if done, err := e.Flush(); !done && err == nil {
-		go func() { // ends when the client has taken it, or has had its time
-			_ = e.Settle() // the close comes either way
-			part()
-		}()
-		return
-	}
-	part()
+	transports.LastWords(e, part)
 }

@@ -89,7 +89,13 @@ func Refuse(conn transports.Conn, why transports.Closing, host transports.Host, 
 
 // Voice implements transports.Speaker.
 func (c *Conversation) Voice() transports.Voice {
-	return &encoder{c: c, Frames: transports.Frames{Conn: c.conn}}
+	e := &encoder{c: c, Frames: transports.Frames{Conn: c.conn}}
+	e.Taken = func(messages bool) {
+		if messages {
+			c.wrote(e.Told())
+		}
+	}
+	return e
 }
 
 // Receive handles the client's next message: whatever it is, he lives.

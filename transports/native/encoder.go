@@ -113,10 +113,13 @@ func (e *encoder) entries(p transports.Part) {
 }
 
 // Ping carries the cursor, which rises also by what others got.
-func (e *encoder) Ping(cursor string) {
+func (e *encoder) Ping(cursor string, stale bool) {
 	e.at = cursor
 	e.open("ping")
 	e.cursor(cursor)
+	if stale {
+		e.B = append(e.B, `,"stale":true`...)
+	}
 	e.close()
 }
 

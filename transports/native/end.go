@@ -42,13 +42,8 @@ func (e *encoder) Farewell(why error, gone func()) {
 		}
 		if !e.over {
 			e.Bye(reason, e.limits.RetryHint())
-			if done, err := e.Flush(); !done && err == nil {
-				go func() { // ends when the client has taken it, or has had its time
-					_ = e.Settle() // the close comes either way
-					part(code, string(reason))
-				}()
-				return
-			}
+			transports.LastWords(e, func() { part(code, string(reason)) })
+			return
 		}
 		part(code, string(reason))
 	}

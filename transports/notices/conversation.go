@@ -48,6 +48,7 @@ var _ transports.Speaker = (*Conversation)(nil)
 func Begin(conn transports.Conn, id transports.Identity, host transports.Host, place *Place, o *Options) *Conversation {
 	c := &Conversation{o: o, conn: conn, place: place}
 	c.voice = encoder{Frames: transports.Frames{Conn: conn}, c: c, again: place.from.sent.Seq}
+	c.voice.Taken = c.voice.taken
 	c.voice.reader = append(appendMember(nil, "receiverId", id.User), `,"read":`...)
 	if p, ok := conn.(pinger); ok {
 		place.asks(func() { c.ask(p) })

@@ -13,10 +13,9 @@ type encoder struct {
 	c      *Conversation
 	reader []byte // the members that differ by reader, up to read
 
-	at    string // the cursor after what is collected
-	news  bool   // something is collected
-	told  string // the cursor that the client was sent
+	noted string // the cursor of which the conversation knows
 	again uint64 // what stands up to here in the log was sent before
+	had   uint64 // so were notices up to here, in a repair
 }
 
 var _ transports.Voice = (*encoder)(nil)
@@ -24,34 +23,34 @@ var _ transports.Voice = (*encoder)(nil)
 // Hello tells nothing. When the delivery begins anew by itself, what was sent has
 // been sent before.
 func (e *encoder) Hello(h transports.Hello) {
-	if told, err := inbox.ParseCursor(e.told); err == nil {
+	if told, err := inbox.ParseCursor(e.Told()); err == nil {
 		e.again = max(e.again, told.Seq)
 	}
 	if !h.Gap {
-		e.at = h.Cursor
+		e.At = h.Cursor
 	}
 }
 
 // Part writes the entries. A gap has no words here: what repairs it follows.
 func (e *encoder) Part(p transports.Part) {
 	if p.Gap != nil && p.From == 0 && p.Gap.Reason == inbox.GapEpoch {
-		e.again = 0 // the log has lost what was sent
+		e.again, e.had, e.At = 0, 0, "" // the log has lost what was sent
 		e.c.place.restart()
+	}
+	if at, err := inbox.ParseCursor(e.At); err == nil && p.Gap != nil && p.From == 0 {
+		e.had = at.Seq
 	}
 	for i := p.From; i < p.To; i++ {
 		e.notice(&p.Items[i])
 	}
-	if e.at = p.Cursor; p.To > 0 {
-		e.at = p.CursorAt(p.To - 1)
-	}
-	e.news = e.news || p.To > p.From
+	e.Reach(&p)
 }
 
 func (e *encoder) notice(item *inbox.Item) {
 	e.Open()
 	e.B = append(e.B, e.c.o.notices.Of(item, noticeOf)...)
 	e.B = append(e.B, e.reader...)
-	if item.At <= e.again {
+	if item.At <= e.again || item.At <= e.had && item.IsNotice() {
 		e.B = append(e.B, "true}"...)
 	} else {
 		e.B = append(e.B, "false}"...)
@@ -59,41 +58,16 @@ func (e *encoder) notice(item *inbox.Item) {
 	e.Close()
 }
 
-// Ping tells nothing: there are pings of the carrier's.
-func (e *encoder) Ping(cursor string) { e.at = cursor }
-
 // Bye tells nothing: the close code does.
 func (e *encoder) Bye(transports.Reason, time.Duration) {}
 
-// Flush implements transports.Encoder.
-func (e *encoder) Flush() (done bool, err error) {
-	if done, err = e.Frames.Flush(); done {
-		e.taken()
+// taken notes what has been sent.
+func (e *encoder) taken(news bool) {
+	if told := e.Told(); told != e.noted {
+		e.noted = told
+		e.c.sent(told, news)
 	}
-	return done, err
 }
-
-// Settle implements transports.Encoder.
-func (e *encoder) Settle() error {
-	err := e.Frames.Settle()
-	if err == nil {
-		e.taken()
-	}
-	return err
-}
-
-// taken notes that what was collected has been sent.
-func (e *encoder) taken() {
-	if e.told == e.at {
-		return
-	}
-	e.told = e.at
-	e.c.sent(e.told, e.news)
-	e.news = false
-}
-
-// Told implements transports.Voice.
-func (e *encoder) Told() string { return e.told }
 
 // Farewell implements transports.Voice: the close code is all that is told.
 func (e *encoder) Farewell(why error, gone func()) {

@@ -129,6 +129,7 @@ func (c *Conversation) subscribe(m *operation) {
 		return
 	}
 	e := &encoder{Frames: transports.Frames{Conn: c.conn}, opening: opening(c.Identity().User), greeted: make(chan struct{})}
+	e.Taken = e.taken
 	from := inbox.Start{}
 	if e.cursors = m.Cursor != nil; e.cursors {
 		from.Cursor = *m.Cursor

@@ -17,9 +17,7 @@ type encoder struct {
 
 	greets  bool          // the answer to the subscription is collected, or was sent
 	greeted chan struct{} // closed when it has been sent
-	at      string        // the cursor after what is collected
-	told    string        // the cursor that the client has
-	seen    uint64        // its place, when a repair began
+	seen    uint64        // its place in the inbox, when a repair began
 }
 
 var _ transports.Voice = (*encoder)(nil)
@@ -35,11 +33,11 @@ func (e *encoder) Hello(h transports.Hello) {
 		e.Frames.Close()
 	}
 	if h.Gap {
-		e.at = e.told // the one that comes is none to come back with
+		e.At = e.Told() // the one that comes is none to come back with
 		return
 	}
-	if e.at = h.Cursor; first && e.cursors {
-		e.event("@cursor", "cursor", e.at)
+	if e.At = h.Cursor; first && e.cursors {
+		e.event("@cursor", "cursor", e.At)
 	}
 }
 
@@ -52,7 +50,7 @@ func (e *encoder) Part(p transports.Part) {
 		e.B = append(e.B, '}')
 		e.Frames.Close()
 	}
-	if had, err := inbox.ParseCursor(e.at); err == nil && p.Gap != nil && p.From == 0 {
+	if had, err := inbox.ParseCursor(e.At); err == nil && p.Gap != nil && p.From == 0 {
 		e.seen = had.Seq
 	}
 	for i := p.From; i < p.To; i++ {
@@ -60,22 +58,17 @@ func (e *encoder) Part(p transports.Part) {
 			e.entry(&p.Items[i])
 		}
 	}
-	if e.at = p.Cursor; p.To > 0 {
-		e.at = p.CursorAt(p.To - 1)
-	}
+	e.Reach(&p)
 	if e.cursors && (p.To > p.From || p.Gap != nil) {
-		e.event("@cursor", "cursor", e.at)
+		e.event("@cursor", "cursor", e.At)
 	}
 }
-
-// aNotice begins the body of a notice.
-var aNotice = []byte(`{"type":"notice"`)
 
 // repeats says whether the item is a notice that the client has had, or did not want
 // when it subscribed. A repair, after the user's groups have changed, begins with
 // everything open: of that only alarms can be news to a client that knows no gaps.
 func (e *encoder) repeats(item *inbox.Item) bool {
-	return !e.cursors && item.At <= e.seen && bytes.HasPrefix(item.Body(), aNotice)
+	return !e.cursors && item.At <= e.seen && item.IsNotice()
 }
 
 func (e *encoder) event(name, member, value string) {
@@ -126,31 +119,11 @@ func verbatim(entry []byte) (frame string, ok bool) {
 	return *e.Notice.Data.Oplink, true
 }
 
-// Ping tells nothing: there are pings of the carrier's.
-func (e *encoder) Ping(cursor string) { e.at = cursor }
-
 // Bye tells nothing: the close code does.
 func (e *encoder) Bye(transports.Reason, time.Duration) {}
 
-// Flush implements transports.Encoder.
-func (e *encoder) Flush() (done bool, err error) {
-	if done, err = e.Frames.Flush(); done {
-		e.taken()
-	}
-	return done, err
-}
-
-// Settle implements transports.Encoder.
-func (e *encoder) Settle() error {
-	err := e.Frames.Settle()
-	if err == nil {
-		e.taken()
-	}
-	return err
-}
-
-func (e *encoder) taken() {
-	e.told = e.at
+// taken notes that the subscription has been answered.
+func (e *encoder) taken(bool) {
 	if e.greets && !e.answered() {
 		close(e.greeted)
 	}
@@ -165,9 +138,6 @@ func (e *encoder) answered() bool {
 		return false
 	}
 }
-
-// Told implements transports.Voice.
-func (e *encoder) Told() string { return e.told }
 
 // Farewell implements transports.Voice: the close code is all that is told.
 func (e *encoder) Farewell(why error, gone func()) {

@@ -51,7 +51,8 @@ type inboxPage struct {
 	Counts []counter
 	Open   int // alarms that are active or unacknowledged
 	Flood  *floodBar
-	Listed int // alarms and notices, folded or not
+	Stale  bool // the node has lost touch with the log
+	Listed int  // alarms and notices, folded or not
 	Rows   []shownRow
 }
 
@@ -135,7 +136,7 @@ func (o *Options) show(v Visitor, p place, l *listing) *inboxPage {
 	pg := &inboxPage{
 		User: clean(v.User), Now: stampOf(now, now),
 		Next: next.url(), Pause: pause.url(), MayRead: o.Read != nil, MayLeave: o.Logout != nil,
-		Gap: wordsOf(l.gap), Unread: l.counts.Unread, Flood: floodOf(l.counts, now),
+		Gap: wordsOf(l.gap), Unread: l.counts.Unread, Flood: floodOf(l.counts, now), Stale: l.counts.Stale,
 		frame: o.frame(v, p, l.cursor),
 	}
 	if !p.paused && !p.selecting {

@@ -96,12 +96,16 @@ func (e *encoder) Part(p transports.Part) {
 }
 
 // Ping is an event, not a comment: page code must see it.
-func (e *encoder) Ping(cursor string) {
+func (e *encoder) Ping(cursor string, stale bool) {
 	e.Hold()
 	e.event("ping")
 	e.id(cursor)
 	from := e.data()
-	e.B = append(e.B, "{}"...)
+	if stale {
+		e.B = append(e.B, `{"stale":true}`...)
+	} else {
+		e.B = append(e.B, "{}"...)
+	}
 	e.end(from)
 }
 

@@ -42,7 +42,7 @@ func TestAllocsOfAMessage(t *testing.T) {
 		{"auto", &subscription{id: "sub-0"}, 0},
 		{"client", &subscription{id: "sub-0", acks: true, pending: &pending{}}, 1},
 	} {
-		e := encoder{c: c, version: v12, sub: one.sub}
+		e := newEncoder(c, one.sub, v12)
 		if got := testing.AllocsPerRun(1000, func() {
 			e.Part(transports.Part{Batch: &batch, To: 1})
 			if done, err := e.Flush(); !done || err != nil {

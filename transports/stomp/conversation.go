@@ -39,7 +39,7 @@ func Begin(conn transports.Conn, id *transports.Identity, host transports.Host, 
 
 // Voice implements transports.Speaker.
 func (c *Conversation) Voice() transports.Voice {
-	return &encoder{c: c, sub: c.inbox.Load(), version: c.speaks()}
+	return newEncoder(c, c.inbox.Load(), c.speaks())
 }
 
 // speaks is the version that was agreed on.

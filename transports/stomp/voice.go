@@ -3,7 +3,6 @@ package stomp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -19,27 +18,22 @@ type encoder struct {
 	sub     *subscription // nil while nothing is delivered
 	version version
 
-	transports.Buffer        // the frames collected
-	ends              []int  // where each ends
-	sent              int    // how many have been given to the connection
-	at                string // the cursor after what is collected
+	transports.Frames
 
-	told   string // the cursor that the client has
-	over   bool   // why it ends has been told
-	failed bool   // nothing can be told any more
+	over bool // why it ends has been told
 }
 
 var _ transports.Voice = (*encoder)(nil)
 
-// open begins a frame.
-func (e *encoder) open() {
-	e.Hold()
-	for range e.c.conn.Headroom() {
-		e.B = append(e.B, 0)
+func newEncoder(c *Conversation, sub *subscription, v version) *encoder {
+	e := &encoder{c: c, sub: sub, version: v, Frames: transports.Frames{Conn: c.conn}}
+	e.Taken = func(frames bool) {
+		if frames {
+			c.beats.said()
+		}
 	}
+	return e
 }
-
-func (e *encoder) close() { e.ends = append(e.ends, len(e.B)) }
 
 // Hello implements transports.Encoder: the receipt of SUBSCRIBE says where it
 // begins. Who is to acknowledge and never has goes on from here the next time, too.
@@ -60,7 +54,7 @@ func (e *encoder) Hello(h transports.Hello) {
 // begun writes the receipt of SUBSCRIBE.
 func (e *encoder) begun(h *transports.Hello) {
 	sub := e.sub
-	e.open()
+	e.Open()
 	e.B = appendReceipt(e.B, e.version, *sub.receipt, h.Cursor, func(b []byte) []byte {
 		b = append(b, "resumed:"...)
 		b = strconv.AppendBool(b, h.Resumed)
@@ -68,7 +62,7 @@ func (e *encoder) begun(h *transports.Hello) {
 		return append(strconv.AppendInt(b, int64(h.Counts.Unread), 10), '\n')
 	})
 	sub.receipt = nil
-	e.close()
+	e.Frames.Close()
 }
 
 // Part implements transports.Encoder.
@@ -76,21 +70,19 @@ func (e *encoder) Part(p transports.Part) {
 	if p.Gap != nil && p.From == 0 {
 		e.gap(&p)
 	}
-	if e.at = p.Cursor; p.To > 0 {
-		e.at = p.CursorAt(p.To - 1)
-	}
+	e.Reach(&p)
 	for i := p.From; i < p.To; i++ {
 		e.entry(&p, i)
 	}
 	if p.Changed && e.sub.counts {
-		e.counts(e.at, &p.Counts)
+		e.counts(e.At, &p.Counts)
 	}
 }
 
 // entry writes MESSAGE. It costs no memory but the cursor, where that has to be
 // acknowledged.
 func (e *encoder) entry(p *transports.Part, i int) {
-	e.open()
+	e.Open()
 	b := append(e.B, "MESSAGE\n"...)
 	if e.sub.id != "" {
 		b = e.version.appendHeader(b, "subscription", e.sub.id)
@@ -108,7 +100,7 @@ func (e *encoder) entry(p *transports.Part, i int) {
 	}
 	b, at := e.openBody(b, &p.Counts)
 	e.B = closeLength(p.Items[i].AppendJSON(b), at)
-	e.close()
+	e.Frames.Close()
 }
 
 // openBody writes the rest of the head.
@@ -126,7 +118,7 @@ func (e *encoder) gap(p *transports.Part) {
 		e.sub.pending.restart()
 	}
 	text := p.Gap.AppendJSON(nil)
-	e.open()
+	e.Open()
 	b := append(e.B, "MESSAGE\n"...)
 	if e.sub.id != "" {
 		b = e.version.appendHeader(b, "subscription", e.sub.id)
@@ -139,13 +131,13 @@ func (e *encoder) gap(p *transports.Part) {
 	b, at := e.openBody(b, &p.Counts)
 	b = append(append(append(b, `{"type":"gap","gap":`...), text...), '}')
 	e.B = closeLength(b, at)
-	e.close()
+	e.Frames.Close()
 }
 
 // counts writes a MESSAGE of the counters alone, for who has asked for it. There is
 // nothing in it to acknowledge.
 func (e *encoder) counts(cursor string, counts *inbox.Counts) {
-	e.open()
+	e.Open()
 	b := append(e.B, "MESSAGE\n"...)
 	if e.sub.id != "" {
 		b = e.version.appendHeader(b, "subscription", e.sub.id)
@@ -154,12 +146,8 @@ func (e *encoder) counts(cursor string, counts *inbox.Counts) {
 	b, at := e.openBody(b, counts)
 	b = append(b, `{"type":"counts",`...)
 	e.B = closeLength(append(counts.AppendJSON(b), '}'), at)
-	e.close()
+	e.Frames.Close()
 }
-
-// Ping implements transports.Encoder: heart-beats are the conversation's own, but
-// the cursor rises also by what others got.
-func (e *encoder) Ping(cursor string) { e.at = cursor }
 
 // Bye implements transports.Encoder.
 func (e *encoder) Bye(reason transports.Reason, retry time.Duration) {
@@ -171,80 +159,25 @@ func (e *encoder) Bye(reason transports.Reason, retry time.Duration) {
 
 // fail writes ERROR.
 func (e *encoder) fail(f *failure) {
-	e.open()
+	e.Open()
 	e.B = appendError(e.B, e.version, f)
-	e.close()
+	e.Frames.Close()
 }
-
-// Flush implements transports.Encoder: each frame goes when the one before it has
-// left.
-func (e *encoder) Flush() (done bool, err error) {
-	for e.sent < len(e.ends) {
-		from := 0
-		if e.sent > 0 {
-			from = e.ends[e.sent-1]
-		}
-		done, err := e.c.conn.Try(e.B[from:e.ends[e.sent]])
-		if err != nil {
-			return false, e.broken(err)
-		}
-		if e.sent++; !done {
-			return false, nil
-		}
-	}
-	if e.sent > 0 {
-		e.c.beats.said()
-	}
-	if e.at != "" {
-		e.told = e.at
-	}
-	e.ends, e.sent = e.ends[:0], 0
-	e.Release()
-	return true, nil
-}
-
-// Settle implements transports.Encoder.
-func (e *encoder) Settle() error {
-	for {
-		if err := e.c.conn.Settle(); err != nil {
-			return e.broken(err)
-		}
-		if done, err := e.Flush(); done || err != nil {
-			return err
-		}
-	}
-}
-
-func (e *encoder) broken(err error) error {
-	e.Release()
-	e.failed = true
-	return fmt.Errorf("send a frame: %w", err)
-}
-
-// Told implements transports.Voice.
-func (e *encoder) Told() string { return e.told }
 
 // Farewell implements transports.Voice.
 func (e *encoder) Farewell(why error, gone func()) {
-	e.c.rested(e.sub, e.told)
+	e.c.rested(e.sub, e.Told())
 	code, reason, last := e.ending(why)
 	part := func() {
 		e.c.conn.Close(code, strings.ToValidUTF8(reason[:min(len(reason), maxReason)], ""))
 		gone()
 	}
-	if last == nil || e.over || e.failed {
+	if last == nil || e.over || e.Failed {
 		part()
 		return
 	}
 	e.fail(last)
-	if done, err := e.Flush(); !done && err == nil {
-		go func() { // ends when the client has taken it, or has had its time
-			_ = e.Settle() // the close comes either way
-			part()
-		}()
-		return
-	}
-	part()
+	transports.LastWords(e, part)
 }
 
 // maxReason is how much of a message is the reason of the close, in bytes: a

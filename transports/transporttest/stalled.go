@@ -28,6 +28,7 @@ func stalled(t *testing.T, env Env) {
 	lame := w.Follow(env.Via, token, "")
 	var said []string
 	var worst time.Duration
+	var behind float64
 	for range 60 { // more than all the kernel's buffers hold
 		began := time.Now()
 		said = append(said, c.notify(len(said), 10, 15<<10)...)
@@ -35,6 +36,10 @@ func stalled(t *testing.T, env Env) {
 			f.Expect(said...)
 		}
 		worst = max(worst, time.Since(began))
+		behind = max(behind, w.Gauge(`tocsin_readers_behind{waiting_for="client"}`))
+	}
+	if behind == 0 {
+		t.Error("an operator does not see that a reader is behind")
 	}
 	if worst >= timeout {
 		t.Errorf("others waited %v", worst)

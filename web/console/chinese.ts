@@ -38,6 +38,7 @@ export const chinese: Readonly<Record<string, string>> = {
   "The token is not accepted.": "令牌未被接受。",
 
   "Overview": "概览",
+  "unknown": "未知",
   "node {name}, entry {head}": "节点 {name}，条目 {head}",
   "Users online": "在线用户",
   "Changes / s": "变更/秒",

@@ -223,6 +223,24 @@ test("a transport that breaks three times soon after its hello gives way", async
   inbox.close();
 });
 
+test("a server that has lost touch with its log is stale until it says otherwise", async () => {
+  const world = createWorld();
+  const websocket = fake("websocket", { ping: 0 });
+  const { inbox } = open(world, [websocket]);
+  await world.pass(10);
+  const say = (stale: boolean) => websocket.sessions.at(-1)?.tell.page({ entries: [], counts: { unread: 0, active: {}, ...(stale ? { stale } : {}) } });
+  const states: string[] = [];
+  inbox.on("state", ({ name }) => void states.push(name));
+  for (const stale of [true, true, false, true]) say(stale);
+  await world.settle();
+  assert.deepEqual(states, ["stale", "live", "stale"]);
+  // Another connection is what it says itself.
+  websocket.end({ kind: "bye", reason: "rotate", retry: 0 });
+  await world.pass(10);
+  assert.deepEqual(states.slice(3), ["connecting", "live"]);
+  inbox.close();
+});
+
 test("the server's bye says when to come back, superseded that one must not", async () => {
   const world = createWorld();
   const websocket = fake("websocket", { ping: 0 });

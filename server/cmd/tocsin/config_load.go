@@ -80,9 +80,7 @@ func (c *configFlags) register(cmd *cobra.Command) {
 	}
 }
 
-// load reads every setting from the first place that has it: flag, environment,
-// file, default. The error holds everything that is wrong, a line each, with
-// where it stood; the settings that are right are loaded all the same.
+// load is read, and says too which settings do not go together.
 func (c *configFlags) load(environ []string) (configuration, error) {
 	conf, err := c.read(environ)
 	if err != nil {
@@ -101,7 +99,9 @@ func (c *configFlags) loadLog(environ []string) (configuration, error) {
 	return conf, conf.checkLog()
 }
 
-// read is load but for what settings must be together.
+// read reads every setting from the first place that has it: flag, environment,
+// file, default. The error holds everything that is wrong, a line each, with
+// where it stood; the settings that are right are loaded all the same.
 func (c *configFlags) read(environ []string) (configuration, error) {
 	conf := configuration{settings: defaults(), origins: map[string]origin{}}
 	env := ourVariables(environ)

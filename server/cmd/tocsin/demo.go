@@ -14,7 +14,6 @@ import (
 	"tocsin/server/alarm"
 	"tocsin/server/auth"
 	"tocsin/server/internal/samples"
-	"tocsin/server/metrics"
 )
 
 // demoHead is how many alarms a new demonstration begins with, so that there is
@@ -73,7 +72,7 @@ func (o *demoOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	n := &node{conf: conf, logger: logger, metrics: metrics.New()}
+	n := newNode(conf, logger)
 	n.serving = func(address string) {
 		n.background.Go(func() { // ends with running
 			if err := n.play(n.running, func() error { return welcome(cmd.OutOrStdout(), address, secret) }); err != nil && n.running.Err() == nil {

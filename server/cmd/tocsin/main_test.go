@@ -40,7 +40,7 @@ func (c called) ok(t *testing.T) {
 }
 
 func TestEveryCommandHelpsWithAnExample(t *testing.T) {
-	for _, name := range []string{"serve", "config sample", "config check", "publish", "tail", "replay", "import", "token", "secret"} {
+	for _, name := range []string{"serve", "config sample", "config check", "health", "publish", "tail", "replay", "import", "token", "secret"} {
 		got := call(t, "", append(strings.Fields(name), "--help")...)
 		got.ok(t)
 		if !strings.Contains(got.out, "Examples:\n  ") {

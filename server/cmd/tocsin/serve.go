@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,10 +74,14 @@ type node struct {
 	verifier  *auth.Verifier
 	public    net.Listener
 	ops       net.Listener // nil if switched off
+	porch     httpd.Porch  // who answers at both until the doors open
 	store     *natslog.Log
+	log       countedLog // the same, counted
 	epoch     string
 	topics    *topics.Topics
 	view      *inbox.View
+	viewed    atomic.Pointer[inbox.View] // the same, for the metrics
+	roles     roles
 	marks     inbox.Marks
 	gate      *auth.Gate
 	redis     *redissession.Sessions // nil if nobody's sessions are there
@@ -104,7 +109,14 @@ type node struct {
 // serve puts the node together, step by step in the order in which the parts
 // need each other, and runs it until the context ends.
 func serve(ctx context.Context, conf settings, logger *slog.Logger) error {
-	return (&node{conf: conf, logger: logger, metrics: metrics.New()}).serve(ctx)
+	return newNode(conf, logger).serve(ctx)
+}
+
+func newNode(conf settings, logger *slog.Logger) *node {
+	n := &node{conf: conf, logger: logger, metrics: metrics.New()}
+	n.metrics.Build(built())
+	n.measureRoles()
+	return n
 }
 
 func (n *node) serve(ctx context.Context) (err error) {
@@ -151,17 +163,22 @@ func (n *node) takeKeys(context.Context) error {
 }
 
 // listen takes the ports before anything slow, so that a wrong address shows at
-// once; who connects meanwhile waits to be served.
+// once. Operators are answered from then on: a node may wait long for others, and
+// is alive. Clients wait to be served; but where there are other nodes they are
+// sent to those.
 func (n *node) listen(ctx context.Context) (err error) {
 	var config net.ListenConfig
 	if n.public, err = config.Listen(ctx, "tcp", n.conf.HTTP); err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
-	if n.conf.Ops == "" {
-		return nil
+	if n.conf.Ops != "" {
+		if n.ops, err = config.Listen(ctx, "tcp", n.conf.Ops); err != nil {
+			return fmt.Errorf("ops: %w", err)
+		}
+		n.porch.Ops(n.ops)
 	}
-	if n.ops, err = config.Listen(ctx, "tcp", n.conf.Ops); err != nil {
-		return fmt.Errorf("ops: %w", err)
+	if n.conf.shared() {
+		n.porch.Public(n.public)
 	}
 	return nil
 }
@@ -170,7 +187,7 @@ func (n *node) listen(ctx context.Context) (err error) {
 // several machines may be electing who leads it, which is waited for.
 func (n *node) beginEpoch(ctx context.Context) (err error) {
 	for {
-		n.epoch, err = inbox.BeginEpoch(ctx, n.store, time.Now())
+		n.epoch, err = inbox.BeginEpoch(ctx, n.log, time.Now())
 		if !errors.Is(err, inbox.ErrUnavailable) || !n.conf.shared() {
 			return err
 		}
@@ -182,10 +199,11 @@ func (n *node) beginEpoch(ctx context.Context) (err error) {
 }
 
 func (n *node) followLog(ctx context.Context) error {
-	n.view = inbox.NewView(n.store, inbox.ViewOptions{
+	n.view = inbox.NewView(n.log, inbox.ViewOptions{
 		Window: int(n.conf.Window), Unassigned: n.conf.UnassignedGroups, Logger: n.logger,
 		Observe: httpd.Observe(n.metrics), Topic: n.topics.Heard, Reloaded: n.topics.Missed,
 	})
+	n.viewed.Store(n.view)
 	// Ends with running.
 	n.background.Go(func() { _ = n.view.Run(n.running) })
 	return await(ctx, n.view.Ready(), "the log to be loaded")
@@ -194,9 +212,11 @@ func (n *node) followLog(ctx context.Context) error {
 // followMarks brings other nodes' read marks into the view, and at first all
 // there are, so that no counter is ever served too high.
 func (n *node) followMarks(ctx context.Context) (err error) {
-	if n.marks, err = n.store.Marks(ctx); err != nil {
+	marks, err := n.store.Marks(ctx)
+	if err != nil {
 		return err
 	}
+	n.marks = countedMarks{marks, n.log}
 	present := make(chan struct{})
 	once := sync.OnceFunc(func() { close(present) })
 	// Ends with running.
@@ -234,10 +254,10 @@ func (n *node) followRevocations(ctx context.Context) error {
 }
 
 func (n *node) decide(context.Context) error {
-	n.directory = directory.New(directory.Options{Log: n.store, View: n.view, Epoch: n.epoch})
+	n.directory = directory.New(directory.Options{Log: n.log, View: n.view, Epoch: n.epoch})
 	reached, undelivered := n.seekers()
 	n.alarms = alarm.New(alarm.Options{
-		Log: n.store, View: n.view, Router: n.directory, Epoch: n.epoch,
+		Log: n.log, View: n.view, Router: n.directory, Epoch: n.epoch,
 		Unassigned: n.conf.UnassignedGroups, TrustDeviceTime: n.conf.DeviceTime == timeTrust,
 		Fold: n.conf.Fold, AutoClear: n.conf.AutoClear,
 		Retention: alarm.Retention{Age: n.conf.Retention, Bytes: uint64(n.conf.RetentionBytes), Window: n.conf.DedupeWindow},
@@ -255,7 +275,7 @@ func (n *node) work(ctx context.Context) error {
 	}
 	// Ends with running.
 	n.background.Go(func() {
-		n.again("hold the worker's lease", func(ctx context.Context) error { return lease.Hold(ctx, n.alarms.Work) })
+		n.again("hold the worker's lease", func(ctx context.Context) error { return lease.Hold(ctx, during(&n.roles.worker, n.alarms.Work)) })
 	})
 	return nil
 }
@@ -298,6 +318,7 @@ const closeTimeout = 10 * time.Second
 // run serves until the context ends, and then drains.
 func (n *node) run(ctx context.Context) error {
 	n.background.Go(func() { trim(n.running) }) // ends with running
+	n.porch.Close()
 	served := make(chan error, 1)
 	// Ends with Shutdown, or when a listener fails.
 	go func() { served <- n.server.Serve(n.public, n.ops) }()
@@ -328,6 +349,7 @@ func (n *node) run(ctx context.Context) error {
 // passed over.
 func (n *node) close() error {
 	n.stop()
+	n.porch.Close()
 	n.background.Wait()
 	for _, l := range []net.Listener{n.public, n.ops} {
 		if l != nil {

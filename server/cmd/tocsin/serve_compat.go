@@ -33,7 +33,7 @@ func isNetwork(text string) bool {
 
 // makeTopics makes what the view tells of topics; only STOMP has them.
 func (n *node) makeTopics(context.Context) error {
-	n.topics = topics.New(topics.Options{Log: n.store, Epoch: n.epoch})
+	n.topics = topics.New(topics.Options{Log: n.log, Epoch: n.epoch})
 	// Ends with running.
 	n.background.Go(func() { n.topics.Run(n.running) })
 	return nil

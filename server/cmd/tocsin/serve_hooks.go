@@ -44,6 +44,7 @@ func (n *node) makeHooks(ctx context.Context) (err error) {
 	for _, e := range n.conf.HookEvents {
 		o.Events = append(o.Events, hooks.Event(e))
 	}
+	var queues []*natslog.Queue
 	for _, url := range n.conf.HookURLs {
 		sum := sha256.Sum256([]byte(url))
 		q, err := n.store.Queue(ctx, natslog.QueueConfig{
@@ -54,11 +55,13 @@ func (n *node) makeHooks(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
+		queues = append(queues, q)
 		o.Receivers = append(o.Receivers, hooks.Receiver{URL: url, Queue: hookQueue{q}})
 	}
 	if n.hooks, err = hooks.New(o); err != nil {
 		return err
 	}
+	n.measureHooks(queues)
 	// Ends with running.
 	n.background.Go(func() { n.hooks.Run(n.running) })
 	return n.followAcks(ctx)
@@ -79,7 +82,7 @@ func (n *node) followAcks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.hooks.BeginAcks(ctx, n.store, positions); err != nil {
+	if err := n.hooks.BeginAcks(ctx, n.log, positions); err != nil {
 		return err
 	}
 	lease, err := n.store.Lease(ctx, "hooks", n.conf.LeaseTTL)
@@ -89,7 +92,7 @@ func (n *node) followAcks(ctx context.Context) error {
 	// Ends with running.
 	n.background.Go(func() {
 		n.again("hold the lease of the hooks", func(ctx context.Context) error {
-			return lease.Hold(ctx, func(ctx context.Context) { n.hooks.FollowAcks(ctx, n.store, positions) })
+			return lease.Hold(ctx, during(&n.roles.hooks, func(ctx context.Context) { n.hooks.FollowAcks(ctx, n.log, positions) }))
 		})
 	})
 	return nil
@@ -130,7 +133,7 @@ func (n *node) attend(ctx context.Context) error {
 	recorder := presence.NewRecorder(n.presence, feed, n.logger)
 	// Ends with running, after its last checkpoint.
 	n.background.Go(func() { recorder.Run(n.running) })
-	n.evidence = presence.NewEvidence(presence.EvidenceOptions{Feed: feed, View: n.view, Log: n.store, Registry: n.presence})
+	n.evidence = presence.NewEvidence(presence.EvidenceOptions{Feed: feed, View: n.view, Log: n.log, Registry: n.presence})
 	return nil
 }
 
@@ -162,6 +165,6 @@ func (n *node) seekers() (reached func(context.Context, inbox.Entry) (bool, erro
 
 func (n *node) explainer() *explaining.Explainer {
 	return explaining.New(explaining.Options{
-		View: n.view, Log: n.store, Cluster: n.cluster, Evidence: n.evidence, Unassigned: n.conf.UnassignedGroups,
+		View: n.view, Log: n.log, Cluster: n.cluster, Evidence: n.evidence, Unassigned: n.conf.UnassignedGroups,
 	})
 }

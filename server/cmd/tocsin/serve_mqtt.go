@@ -24,7 +24,8 @@ func (n *node) keepLetters(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.letters = ingest.NewDeadLetters(feed)
+	n.letters = countedLetters{ingest.NewDeadLetters(feed), n.metrics}
+	n.metrics.Letters("mqtt", "hooks")
 	return nil
 }
 
@@ -44,7 +45,8 @@ func (n *node) serveMQTT(context.Context) error {
 // takeMQTT publishes messages. A trouble, which may last for hours with as many
 // attempts, is logged when it begins and when it is over.
 func (n *node) takeMQTT() natslog.MQTTTake {
-	door := &ingest.MQTT{Publish: n.alarms.Publish, Letters: n.letters, Published: n.metrics.Published}
+	door := &ingest.MQTT{Publish: n.alarms.Publish, Letters: n.letters,
+		Published: func(status string, events int) { n.metrics.Published("mqtt", status, events) }}
 	var failing atomic.Bool
 	return func(ctx context.Context, messages []natslog.MQTTMessage) error {
 		mine := make([]ingest.MQTTMessage, len(messages))

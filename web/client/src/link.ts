@@ -55,16 +55,32 @@ export function createLink(o: LinkOptions): Link {
   let stopped = false; // it has ended, and only again() begins another
   let remembered = good !== null;
   let excused = false; // the present run ends for what is no fault of its transport
+  let stale = false; // what the server said last of its touch with the log
+
+  const wiring: Wiring = {
+    ...o,
+    page(page) {
+      if (page.counts && !!page.counts.stale !== stale) {
+        stale = !stale;
+        if (current) show(current);
+      }
+      o.page(page);
+    },
+  };
+
+  function show({ transport: { name, mode }, since }: Run): void {
+    o.state(stale ? { name: "stale", transport: name } : { name: mode, transport: name, since: since ?? 0, leader: true });
+  }
 
   /** What says hello takes over from what ran until then. */
   function greeted(run: Run, list: readonly Transport[]): void {
-    const { name, mode } = run.transport;
+    const { name } = run.transport;
     const before = current;
     current = run;
     if (before !== run) before?.scope.end();
     good = name;
     o.worked.set(name);
-    o.state({ name: mode, transport: name, since: platform.now(), leader: true });
+    show(run);
     plan(run, list, remembered ? timing.probe * EARLY : timing.probe);
     remembered = false;
   }
@@ -92,7 +108,7 @@ export function createLink(o: LinkOptions): Link {
   }
 
   const start = (transport: Transport, list: readonly Transport[], scope: Scope): Run =>
-    launch(o, transport, scope, { greeted: (run) => greeted(run, list), may: (run) => current === run });
+    launch(wiring, transport, scope, { greeted: (run) => greeted(run, list), may: (run) => current === run });
 
   /** Waits for the end of a run, or of what took over from it. */
   async function follow(run: Run): Promise<{ ending: Ending; last: Run }> {
@@ -109,7 +125,7 @@ export function createLink(o: LinkOptions): Link {
   /** One short poll: what is new in one round trip, and whether the server can be reached at all. */
   async function lookOnce(scope: Scope): Promise<Ending | null> {
     let answered = false;
-    const run = launch(o, {
+    const run = launch(wiring, {
       name: "poll", mode: "polling", stream: false, fits: () => true,
       async run(session) {
         const { ending } = await look(session, 0, "");
@@ -123,6 +139,7 @@ export function createLink(o: LinkOptions): Link {
 
   /** Goes down the list, from what worked, until something says hello; then as long as it lives. */
   async function round(scope: Scope): Promise<Ending> {
+    stale = false;
     const ordering = o.order();
     // What does not get through is blamed only where the network was there before and after.
     let there = !looked;

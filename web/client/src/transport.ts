@@ -55,8 +55,8 @@ export interface Page {
   readonly entries: readonly Entry[];
   /** Absent: the cursor stays. */
   readonly cursor?: string | null;
-  /** Absent: the counters stay. */
-  readonly counts?: Counts;
+  /** Absent: the counters stay. stale: the server has lost touch with its log. */
+  readonly counts?: Counts & { readonly stale?: boolean };
 }
 
 /**

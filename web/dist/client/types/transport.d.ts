@@ -52,8 +52,10 @@ export interface Page {
     readonly entries: readonly Entry[];
     /** Absent: the cursor stays. */
     readonly cursor?: string | null;
-    /** Absent: the counters stay. */
-    readonly counts?: Counts;
+    /** Absent: the counters stay. stale: the server has lost touch with its log. */
+    readonly counts?: Counts & {
+        readonly stale?: boolean;
+    };
 }
 /**
  * Why a run has ended. `failed`: it did not get through, or broke; `over`: its scope

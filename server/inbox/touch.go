@@ -1,0 +1,84 @@
+package inbox
+
+import (
+	"context"
+	"time"
+)
+
+// How often the log's leader is asked how far the log has come, and how long it may
+// take to answer.
+const (
+	touchCheck   = time.Second
+	touchTimeout = time.Second
+)
+
+// A touch is what a node knows about its touch with the log.
+type touch struct {
+	answered time.Time // when the leader was asked that answered last
+	due      uint64    // what was last then, unless the head has it by now
+	since    time.Time // when it was found that the head has not
+}
+
+// stale says whether the node has lost touch: for so long the leader has not
+// answered, or the head has not come to where the log was.
+func (t *touch) stale(now time.Time) bool {
+	return now.Sub(t.answered) >= staleAfter || t.due != 0 && now.Sub(t.since) >= staleAfter
+}
+
+// met notes an answer to a question that was asked at a time.
+func (t *touch) met(asked, now time.Time, head, last uint64) {
+	t.answered = asked
+	if head >= t.due || last < t.due { // the latter where the log has lost its end
+		t.due = 0
+	}
+	if t.due == 0 && head < last {
+		t.due, t.since = last, now
+	}
+}
+
+// Stale says that the node has lost touch with the log: the log's leader has not
+// answered for 3 s, or what it had 3 s ago has not come here. What is shown may be
+// old then, and nothing can be stored.
+func (v *View) Stale() bool { return v.stale.Load() }
+
+// keepTouch finds out whether the node is stale, and tells every reader when that
+// changes. It ends with the context.
+func (v *View) keepTouch(ctx context.Context) {
+	t := touch{answered: v.o.Now()}
+	tick := time.NewTicker(touchCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		asked := v.o.Now()
+		ask, cancel := context.WithTimeout(ctx, touchTimeout)
+		b, err := v.log.Bounds(ask)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		now := v.o.Now()
+		if err == nil {
+			t.met(asked, now, v.Head(), b.Last)
+		}
+		v.setStale(t.stale(now), err)
+	}
+}
+
+func (v *View) setStale(stale bool, why error) {
+	if v.stale.Swap(stale) == stale {
+		return
+	}
+	v.mu.Lock()
+	v.s.stale = stale
+	v.mu.Unlock()
+	if stale {
+		v.o.Logger.Error("this node has lost touch with the log: readers are told, publishers are refused", "head", v.Head(), "error", why)
+	} else {
+		v.o.Logger.Info("this node is in touch with the log again", "head", v.Head())
+	}
+	v.bells.ringAll()
+}

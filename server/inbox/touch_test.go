@@ -1,0 +1,81 @@
+package inbox_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tocsin/server/inbox"
+	"tocsin/server/inbox/inboxtest"
+)
+
+// A farLog is one whose leader can be out of reach, or far ahead.
+type farLog struct {
+	*inbox.MemoryLog
+	away  atomic.Bool
+	ahead atomic.Uint64
+}
+
+func (l *farLog) Bounds(ctx context.Context) (inbox.Bounds, error) {
+	if l.away.Load() {
+		<-ctx.Done()
+		return inbox.Bounds{}, inbox.ErrUnavailable
+	}
+	b, err := l.MemoryLog.Bounds(ctx)
+	b.Last += l.ahead.Load()
+	return b, err
+}
+
+// A node is stale three seconds after it has lost touch and no earlier, whether the
+// leader is silent or what it has does not come; readers who wait hear of it at
+// once, and of its end.
+func TestANodeThatLosesTouchSaysSo(t *testing.T) {
+	for name, lose := range map[string]func(l *farLog, lost bool){
+		"silent": func(l *farLog, lost bool) { l.away.Store(lost) },
+		"ahead": func(l *farLog, lost bool) {
+			l.ahead.Store(map[bool]uint64{true: 5}[lost])
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := &farLog{MemoryLog: &inbox.MemoryLog{}}
+				w := inboxtest.NewWriter(t, log.MemoryLog)
+				w.Alarm("d", w.Route("g"), inbox.Major, "x")
+				v := inbox.NewView(log, inbox.ViewOptions{})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				done := make(chan struct{})
+				go func() { defer close(done); _ = v.Run(ctx) }() // ends with the context
+				defer func() { cancel(); <-done }()
+				<-v.Ready()
+				r, err := v.Open("ann", []string{"g"}, inbox.Start{Cursor: inbox.Earliest})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer r.Close()
+				if b, err := r.Next(ctx, 10); err != nil || b.Counts.Stale || len(b.Items) != 1 {
+					t.Fatalf("in touch: %+v, %v", b, err)
+				}
+				for round := range 2 {
+					began := time.Now()
+					lose(log, true)
+					b, err := r.Next(ctx, 10)
+					if took := time.Since(began); err != nil || !b.Counts.Stale || !v.Stale() || took < 2*time.Second || took > 6*time.Second {
+						t.Errorf("round %d: after %v: %+v, %v", round, took, b.Counts, err)
+					}
+					if text := string(b.Counts.AppendJSON(nil)); !strings.HasSuffix(text, `,"stale":true`) {
+						t.Errorf("it is told as %s", text)
+					}
+					began = time.Now()
+					lose(log, false)
+					b, err = r.Next(ctx, 10)
+					if took := time.Since(began); err != nil || b.Counts.Stale || v.Stale() || took > 2*time.Second {
+						t.Errorf("round %d, again in touch after %v: %+v, %v", round, took, b.Counts, err)
+					}
+				}
+			})
+		})
+	}
+}
