@@ -38,7 +38,8 @@ func newNodeWith(t testing.TB, log inbox.Log, o alarm.Options) *node {
 		t.Fatal(err)
 	}
 	n := &node{t: t, log: log, now: noon}
-	n.view, _ = inboxtest.StartView(t, log, inbox.ViewOptions{Unassigned: []string{"unassigned"}})
+	// Nobody loses touch here, and months pass in some tests.
+	n.view, _ = inboxtest.StartView(t, log, inbox.ViewOptions{Unassigned: []string{"unassigned"}, TouchCheck: time.Hour})
 	n.dir = directory.New(directory.Options{Log: log, View: n.view, Epoch: epoch})
 	o.Log, o.View, o.Router, o.Epoch, o.Unassigned = log, n.view, n.dir, epoch, []string{"unassigned"}
 	if o.Now == nil {

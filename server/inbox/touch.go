@@ -5,12 +5,8 @@ import (
 	"time"
 )
 
-// How often the log's leader is asked how far the log has come, and how long it may
-// take to answer.
-const (
-	touchCheck   = time.Second
-	touchTimeout = time.Second
-)
+// touchTimeout is how long the log's leader may take to say how far the log has come.
+const touchTimeout = time.Second
 
 // A touch is what a node knows about its touch with the log.
 type touch struct {
@@ -45,7 +41,7 @@ func (v *View) Stale() bool { return v.stale.Load() }
 // changes. It ends with the context.
 func (v *View) keepTouch(ctx context.Context) {
 	t := touch{answered: v.o.Now()}
-	tick := time.NewTicker(touchCheck)
+	tick := time.NewTicker(v.o.TouchCheck)
 	defer tick.Stop()
 	for {
 		select {

@@ -37,6 +37,9 @@ type ViewOptions struct {
 	// FloodCheck is how often it is looked whether floods have ended for want of
 	// alarms; 0 is 1 s.
 	FloodCheck time.Duration
+	// TouchCheck is how often the log's leader is asked how far the log has come; 0
+	// is 1 s.
+	TouchCheck time.Duration
 	// Topic, unless nil, hears of each entry of a topic once the head has reached
 	// it, one after the other; it must not wait. The entry's body is not to be
 	// changed. Reloaded, unless nil, hears that the log had to be loaded again:
@@ -89,6 +92,9 @@ func NewView(log Source, o ViewOptions) *View {
 	}
 	if o.FloodCheck <= 0 {
 		o.FloodCheck = time.Second
+	}
+	if o.TouchCheck <= 0 {
+		o.TouchCheck = time.Second
 	}
 	if o.Now == nil {
 		o.Now = time.Now
