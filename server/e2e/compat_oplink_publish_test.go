@@ -17,7 +17,9 @@ func TestManyObjectsOverThePublishersSocket(t *testing.T) {
 	p := transporttest.MustDial(t, base, "/v1/mesh/ws")
 	const n = 5000
 	began := time.Now()
+	sent := make(chan struct{})
 	go func() { // ends when all are sent, or with the connection
+		defer close(sent)
 		for i := range n {
 			switch i % 3 {
 			case 0:
@@ -68,6 +70,7 @@ func TestManyObjectsOverThePublishersSocket(t *testing.T) {
 		reader.Want(fmt.Sprintf("frame %d", i))
 	}
 	t.Logf("%d objects in %v, %.0f/s", n, took, n/took.Seconds())
+	<-sent
 	p.SendBinary([]byte("x"))
 	p.WantEnd(1003)
 }

@@ -34,7 +34,7 @@ func (s *server) mosquitto(token string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// outcome is how many events had each outcome, of those since the server's start.
+// outcome is how many events that came by MQTT had the outcome, since the server's start.
 func (s *server) outcome(status string) int {
 	s.t.Helper()
 	a, err := request(s.t.Context(), "GET", "http://"+s.ops+"/metrics", "", "")
@@ -43,7 +43,7 @@ func (s *server) outcome(status string) int {
 	}
 	for line := range strings.Lines(a.body) {
 		name, count, ok := strings.Cut(strings.TrimSpace(line), " ")
-		if ok && strings.HasPrefix(name, "tocsin_") && strings.Contains(name, `{status="`+status+`"}`) {
+		if ok && name == `tocsin_events_total{door="mqtt",status="`+status+`"}` {
 			n, err := strconv.ParseFloat(count, 64)
 			if err != nil {
 				s.t.Fatalf("%s: %v", line, err)
