@@ -14,6 +14,7 @@ func (s *Server) opsHandler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { state(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { state(w, s.ready()) })
 	mux.Handle("GET /metrics", s.o.Metrics.Handler())
+	mux.HandleFunc("GET /debug/routes", s.listRoutes)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
