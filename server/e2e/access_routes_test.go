@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -300,4 +299,3 @@ func usedTicket(s *server, f *forge) string {
 	return a.Ticket
 }
 
-var _ = json.Valid
