@@ -97,13 +97,27 @@ func (s *Server) identify(c echo.Context, scope string) (auth.Identity, error) {
 	// What a browser sends by itself must come from a page of our own. Forms of
 	// the page see to that themselves, for browsers that do not know Origin.
 	changes := r.Method != http.MethodGet && r.Method != http.MethodHead && !note(c).opens
-	if from.Ambient() && changes && !strings.HasPrefix(c.Path(), page.Path) && !auth.SameOrigin(r) {
+	if from.Ambient() && (changes && !strings.HasPrefix(c.Path(), page.Path) && !auth.SameOrigin(r) || s.elsewhere(r)) {
 		return auth.Identity{}, errOrigin
 	}
 	if !id.Has(scope) {
 		return auth.Identity{}, &scopeError{scope}
 	}
 	return id, s.loaded()
+}
+
+// elsewhere says whether a page of an origin that is not listed has made the request:
+// it would not see the answer, but a stream would cost its reader one of his own.
+// Links from anywhere may be followed.
+func (s *Server) elsewhere(r *http.Request) bool {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		return !s.origins.Named(origin) && !auth.SameOrigin(r)
+	}
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return r.Header.Get("Sec-Fetch-Mode") != "navigate"
+	}
+	return false
 }
 
 // loaded says whether readers can be served.

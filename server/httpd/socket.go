@@ -111,8 +111,8 @@ func (s *Server) converse(c echo.Context, scope string, sv *service, o *native.O
 func (s *Server) greeted(c echo.Context, scope string) (*transports.Identity, error) {
 	id, err := s.identify(c, scope)
 	switch {
-	case errors.Is(err, auth.ErrMissing):
-		return nil, s.loaded()
+	case errors.Is(err, auth.ErrMissing), errors.Is(err, errOrigin):
+		return nil, s.loaded() // the handshake judges origins, and a cookie of elsewhere says nothing
 	case err != nil:
 		return nil, err
 	}
