@@ -58,21 +58,21 @@ var accessOf = map[string]access{
 	"GET /v1/publish/ws":                   {scope: "publish", nobody: 426},
 	"GET /v1/deadletters":                  {scope: "admin"},
 
-	"GET /v1/devices":              {scope: "admin"},
-	"GET /v1/users":                {scope: "admin"},
-	"GET /v1/devices/:id":          {scope: "admin", path: "/v1/devices/none"},
-	"PUT /v1/devices/:id":          {scope: "admin", path: "/v1/devices/d-access", body: `{"groups":["access"]}`},
-	"DELETE /v1/devices/:id":       {scope: "admin", path: "/v1/devices/d-access"},
-	"GET /v1/users/:id":            {scope: "admin", path: "/v1/users/none"},
-	"PUT /v1/users/:id":            {scope: "admin", path: "/v1/users/u-access", body: `{"groups":["access"]}`},
-	"DELETE /v1/users/:id":         {scope: "admin", path: "/v1/users/u-access"},
-	"POST /v1/directory":           {scope: "admin", body: `{}`},
-	"GET /v1/alarms/:id/deliveries": {scope: "admin", path: "/v1/alarms/none/deliveries"},
-	"GET /v1/explain":              {scope: "inbox"}, // of oneself; others need admin, see below
-	"GET /v1/connections":          {scope: "admin"},
+	"GET /v1/devices":                  {scope: "admin"},
+	"GET /v1/users":                    {scope: "admin"},
+	"GET /v1/devices/:id":              {scope: "admin", path: "/v1/devices/none"},
+	"PUT /v1/devices/:id":              {scope: "admin", path: "/v1/devices/d-access", body: `{"groups":["access"]}`},
+	"DELETE /v1/devices/:id":           {scope: "admin", path: "/v1/devices/d-access"},
+	"GET /v1/users/:id":                {scope: "admin", path: "/v1/users/none"},
+	"PUT /v1/users/:id":                {scope: "admin", path: "/v1/users/u-access", body: `{"groups":["access"]}`},
+	"DELETE /v1/users/:id":             {scope: "admin", path: "/v1/users/u-access"},
+	"POST /v1/directory":               {scope: "admin", body: `{}`},
+	"GET /v1/alarms/:id/deliveries":    {scope: "admin", path: "/v1/alarms/none/deliveries"},
+	"GET /v1/explain":                  {scope: "inbox"}, // of oneself; others need admin, see below
+	"GET /v1/connections":              {scope: "admin"},
 	"DELETE /v1/users/:id/connections": {scope: "admin", path: "/v1/users/none/connections"},
-	"GET /v1/presence":             {scope: "admin"},
-	"GET /v1/stats":                {scope: "admin"},
+	"GET /v1/presence":                 {scope: "admin"},
+	"GET /v1/stats":                    {scope: "admin"},
 
 	"GET /v1/transports":   {},
 	"POST /v1/ticket":      {scope: "inbox"},
@@ -80,29 +80,29 @@ var accessOf = map[string]access{
 	"POST /v1/revocations": {scope: "admin", body: `{}`},
 	"GET /problems/:name":  {path: "/problems/stale"},
 
-	"GET /inbox":         {scope: "inbox", page: true},
-	"GET /inbox/alarm":   {scope: "inbox", page: true, path: "/inbox/alarm?id=none"},
-	"POST /inbox/ack":    {scope: "inbox", page: true, form: true, body: "id=none"},
-	"POST /inbox/do":     {scope: "inbox", page: true, form: true, body: "op=unack&id=none"},
-	"POST /inbox/read":   {scope: "inbox", page: true, form: true, body: "cursor=latest"},
-	"POST /inbox/logout": {scope: "inbox", page: true, form: true, body: "x=y"},
-	"POST /inbox/login":  {page: true, form: true, body: "token=x"},
+	"GET /inbox":           {scope: "inbox", page: true},
+	"GET /inbox/alarm":     {scope: "inbox", page: true, path: "/inbox/alarm?id=none"},
+	"POST /inbox/ack":      {scope: "inbox", page: true, form: true, body: "id=none"},
+	"POST /inbox/do":       {scope: "inbox", page: true, form: true, body: "op=unack&id=none"},
+	"POST /inbox/read":     {scope: "inbox", page: true, form: true, body: "cursor=latest"},
+	"POST /inbox/logout":   {scope: "inbox", page: true, form: true, body: "x=y"},
+	"POST /inbox/login":    {page: true, form: true, body: "token=x"},
 	"GET /inbox/style.css": {}, "GET /inbox/page.js": {}, "GET /inbox/icon.svg": {},
 	"GET /": {}, "GET /console": {}, "GET /doctor": {}, "GET /assets/*": {path: "/assets/none"},
 
-	"GET /ws/alarm":          {}, // who it is, its first message says
-	"GET /message-center":    {}, // likewise
-	"POST /v1/mesh/publish":  {scope: "publish", body: `{}`},
-	"GET /v1/mesh/ws":        {scope: "publish"},
-	"GET /push/*":            {path: "/push/x"}, // the token stands in the path
-	"POST /push":             {scope: "publish", body: `{}`},
-	"GET /notice/ws/socket":  {scope: "inbox"},
-	"POST /notice/push":      {scope: "publish", body: `{}`},
-	"GET /notice/online":     {scope: "admin"},
-	"GET /stomp":             {scope: "inbox", nobody: 426, ambient: 426}, // a cookie of old hides no CONNECT
-	"GET /v1/chat/http":      {scope: "publish", ambient: 401},
-	"/endpoint-websocket":    {path: "/endpoint-websocket"},
-	"/endpoint-websocket/*":  {path: "/endpoint-websocket/info"},
+	"GET /ws/alarm":         {}, // who it is, its first message says
+	"GET /message-center":   {}, // likewise
+	"POST /v1/mesh/publish": {scope: "publish", body: `{}`},
+	"GET /v1/mesh/ws":       {scope: "publish"},
+	"GET /push/*":           {path: "/push/x"}, // the token stands in the path
+	"POST /push":            {scope: "publish", body: `{}`},
+	"GET /notice/ws/socket": {scope: "inbox"},
+	"POST /notice/push":     {scope: "publish", body: `{}`},
+	"GET /notice/online":    {scope: "admin"},
+	"GET /stomp":            {scope: "inbox", nobody: 426, ambient: 426}, // a cookie of old hides no CONNECT
+	"GET /v1/chat/http":     {scope: "publish", ambient: 401},
+	"/endpoint-websocket":   {path: "/endpoint-websocket"},
+	"/endpoint-websocket/*": {path: "/endpoint-websocket/info"},
 }
 
 // routesOf are the routes of a running server, as its router has them. Those that
@@ -113,7 +113,9 @@ func routesOf(t *testing.T, s *server) []string {
 	if err != nil || a.status != 200 {
 		t.Fatalf("%d %s, %v", a.status, a.body, err)
 	}
-	var list struct{ Public []struct{ Method, Path string } }
+	var list struct {
+		Public []struct{ Method, Path string }
+	}
 	a.json(t, &list)
 	var names []string
 	for _, r := range list.Public {
@@ -298,4 +300,3 @@ func usedTicket(s *server, f *forge) string {
 	s.want(s.request("GET", "/v1/inbox?ticket="+url.QueryEscape(a.Ticket), "", ""), 200)
 	return a.Ticket
 }
-

@@ -25,7 +25,7 @@ const (
 // A subject is what a probe asks about: bob's, or nothing that there is.
 type subject struct {
 	id, device, typ, group, cursor, after, user string
-	seq                                          int
+	seq                                         int
 }
 
 // A probe is one way to ask about somebody else's alarm.

@@ -154,7 +154,9 @@ var doorsOfTokens = []door{
 	socketDoor("notices", func(token string) string { return "/notice/ws/socket?SESSION_TOKEN_KEY=" + url.QueryEscape(token) }, "",
 		text(`{"receiverId":"alice","message":"m"}`), has(`"message"`)),
 	socketDoor("stomp", at("/stomp"), "v12.stomp", text("CONNECT\naccept-version:1.2\npasscode:<token>\n\n\x00"), has("CONNECTED")),
-	socketDoor("sockjs", func(token string) string { return "/endpoint-websocket/000/" + fmt.Sprintf("%x", len(token)) + "/websocket" }, "",
+	socketDoor("sockjs", func(token string) string {
+		return "/endpoint-websocket/000/" + fmt.Sprintf("%x", len(token)) + "/websocket"
+	}, "",
 		text(`["CONNECT\naccept-version:1.2\npasscode:<token>\n\n\u0000"]`), has("CONNECTED")),
 }
 

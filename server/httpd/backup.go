@@ -29,6 +29,7 @@ func (s *Server) postBackup(c echo.Context, _ auth.Identity) error {
 	note(c).long = true
 	w := &steadyWriter{c: c, rc: http.NewResponseController(c.Response()), timeout: s.o.AnswerTimeout}
 	err := s.o.Backup(c.Request().Context(), w, last)
+	_ = w.rc.SetWriteDeadline(time.Now().Add(w.timeout)) // of what is still in buffers
 	if err != nil && w.begun {
 		note(c).err = err
 		s.o.Logger.Error("a backup broke off", "error", err)
@@ -56,5 +57,7 @@ func (w *steadyWriter) Write(p []byte) (int, error) {
 		w.c.Response().WriteHeader(http.StatusOK)
 	}
 	_ = w.rc.SetWriteDeadline(time.Now().Add(w.timeout))
-	return w.c.Response().Write(p)
+	n, err := w.c.Response().Write(p)
+	idleWriter(w.c, w.rc)
+	return n, err
 }

@@ -109,8 +109,8 @@ func (s *Server) pageOptions() page.Options {
 			return err
 		},
 		Login: s.login,
-		Logout: func(_ context.Context, w http.ResponseWriter, _ *http.Request) error {
-			http.SetCookie(w, auth.ClearSessionCookie())
+		Logout: func(_ context.Context, w http.ResponseWriter, r *http.Request) error {
+			http.SetCookie(w, auth.ClearSessionCookie(secure(r)))
 			return nil
 		},
 	}
@@ -155,8 +155,7 @@ func (s *Server) login(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if !id.Has(auth.ScopeInbox) {
 		return &scopeError{auth.ScopeInbox}
 	}
-	secure := r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
-	http.SetCookie(w, auth.SessionCookie(token, id.Expires, secure))
+	http.SetCookie(w, auth.SessionCookie(token, id.Expires, secure(r)))
 	return nil
 }
 

@@ -104,7 +104,8 @@ func New(o Options) (*Server, error) {
 // deadline of its own. Nor a ReadTimeout, for the same reason: bodies have one.
 func (s *Server) server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           recallTLS(h),
+		ConnContext:       rememberTLS,
 		ReadHeaderTimeout: s.o.HeaderTimeout,
 		IdleTimeout:       s.o.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,

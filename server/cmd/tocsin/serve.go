@@ -72,6 +72,9 @@ type node struct {
 	metrics *metrics.Metrics
 
 	verifier  *auth.Verifier
+	keyFiles  stamps
+	cert      *httpd.Certificate // nil without TLS
+	certFiles stamps
 	public    net.Listener
 	ops       net.Listener // nil if switched off
 	porch     httpd.Porch  // who answers at both until the doors open
@@ -125,6 +128,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 	for _, step := range []func(context.Context) error{
 		n.takeKeys,    // who may come in
 		n.listen,      // where
+		n.watchFiles,  // keys and certificates that change
 		n.openLog,     // what happened
 		n.beginEpoch,  // and what happens from now on
 		n.makeTopics,  // who hears of topics
@@ -153,6 +157,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 }
 
 func (n *node) takeKeys(context.Context) error {
+	n.keyFiles = newStamps(n.conf.SecretFile, n.conf.PEMFile, n.conf.JWKSFile)
 	o, err := authOptions(n.conf, n.logger)
 	if err != nil {
 		return err
@@ -170,6 +175,9 @@ func (n *node) listen(ctx context.Context) (err error) {
 	var config net.ListenConfig
 	if n.public, err = config.Listen(ctx, "tcp", n.conf.HTTP); err != nil {
 		return fmt.Errorf("http: %w", err)
+	}
+	if err := n.takeCertificate(); err != nil {
+		return err
 	}
 	if n.conf.Ops != "" {
 		if n.ops, err = config.Listen(ctx, "tcp", n.conf.Ops); err != nil {

@@ -17,6 +17,7 @@ import (
 type settings struct {
 	Node                  string
 	HTTP, Ops, MQTT       string
+	TLSCert, TLSKey       string
 	AllowedOrigins        []string
 	TokenInURL            bool
 	Data, Sync            string
@@ -132,6 +133,7 @@ func (s *settings) check() error {
 		"hook-events: want alarm.undelivered left out, or evidence to know it from")
 	wrong(s.MQTT != "" && s.NATSURL != "", "mqtt: want none with nats-url, only the embedded log listens for MQTT")
 	wrong(s.Retention > 0 && s.Retention < 2*s.DedupeWindow, "retention: want 0 or at least twice dedupe-window, else events sent again find no first answer")
+	wrong((s.TLSCert == "") != (s.TLSKey == ""), "tls-cert-file: want it and tls-key-file together")
 	wrong(s.HTTP == s.Ops && !strings.HasSuffix(s.HTTP, ":0"), "ops: want another address than http")
 	return errors.Join(errs...)
 }

@@ -67,6 +67,8 @@ func count(p *int, least, most int) value                    { return intValue{p
 func (s *settings) connecting() []setting {
 	return []setting{
 		{name: "http", value: addressValue{&s.HTTP, false}, help: "where publishers and readers connect"},
+		{name: "tls-cert-file", value: textOf(&s.TLSCert, "file"), help: "the certificate of https; empty for http"},
+		{name: "tls-key-file", value: textOf(&s.TLSKey, "file"), help: "its key"},
 		{name: "ops", value: addressValue{&s.Ops, true}, help: "health, metrics and profiles; empty for none"},
 		{name: "mqtt", value: addressValue{&s.MQTT, true}, help: "where MQTT clients publish; empty for nowhere"},
 		{name: "allowed-origins", value: listValue{p: &s.AllowedOrigins, kind: "origins", fits: isOrigin, want: "web origins, such as https://noc.example.com, or *"}, help: "web origins besides our own whose pages may connect"},
