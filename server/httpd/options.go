@@ -100,6 +100,9 @@ type Options struct {
 	// Explain answers for deliveries; nil: it is not offered.
 	Explain Explainer
 
+	// Trail, unless nil, keeps who did what.
+	Trail Trail
+
 	// DeadLetters, unless nil, keep what a door refuses and cannot tell its sender;
 	// without them it is logged.
 	DeadLetters ingest.DeadLetters

@@ -64,7 +64,7 @@ func (s *Server) page(h func(context.Context, echo.Context, page.Visitor, page.O
 		}
 		ctx, leave := s.session(c.Request().Context(), id, false)
 		defer leave()
-		v := page.Visitor{Client: client(id), Session: auth.SessionToken(c.Request())}
+		v := page.Visitor{Client: s.client(c, id), Session: auth.SessionToken(c.Request())}
 		return s.answerPage(c, h(ctx, c, v, s.pageOptions()))
 	}
 }

@@ -62,6 +62,7 @@ func (s *Server) routes() {
 	e.GET("/v1/connections", s.as(auth.ScopeAdmin, s.getConnections))
 	e.DELETE("/v1/users/:id/connections", s.as(auth.ScopeAdmin, s.deleteConnections))
 	e.GET("/v1/presence", s.as(auth.ScopeAdmin, s.getPresence))
+	e.GET("/v1/audit", s.as(auth.ScopeAdmin, s.getAudit))
 	e.GET("/v1/stats", s.as(auth.ScopeAdmin, s.getStats))
 
 	e.GET("/v1/transports", s.getTransports)

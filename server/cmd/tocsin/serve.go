@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tocsin/server/alarm"
+	"tocsin/server/audit"
 	"tocsin/server/auth"
 	"tocsin/server/directory"
 	"tocsin/server/hooks"
@@ -93,6 +94,7 @@ type node struct {
 	cluster   *presence.Cluster
 	evidence  *presence.Evidence // nil if none is kept
 	letters   ingest.DeadLetters
+	audit     *audit.Trail // nil if none is kept
 	directory *directory.Directory
 	alarms    *alarm.Engine
 	server    *httpd.Server
@@ -136,6 +138,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 		n.followMarks, // what has been read
 		n.guard,       // tickets, and tokens that were taken back
 		n.keepLetters, // what doors refuse
+		n.keepTrail,   // who did what
 		n.makeHooks,   // who else is told
 		n.attend,      // who is connected, and who got what
 		n.decide,      // what events and commands do
@@ -300,6 +303,7 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 	n.server, err = httpd.New(httpd.Options{
 		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
 		Presence: n.presence, Cluster: n.cluster, Explain: n.explainer(), DeadLetters: n.letters,
+		Trail:   n.trail(),
 		Compat:  compat,
 		Backup:  n.backup,
 		Metrics: n.metrics, Logger: n.logger,

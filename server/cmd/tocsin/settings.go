@@ -28,7 +28,7 @@ type settings struct {
 	Fold                  time.Duration
 	AutoClear             map[string]time.Duration
 	UnassignedGroups      []string
-	Evidence              time.Duration
+	Evidence, Audit       time.Duration
 	HookURLs, HookEvents  []string
 	HookSecretFile        string
 	HookTimeout           time.Duration
@@ -91,7 +91,7 @@ func defaults() settings {
 		HTTP: "127.0.0.1:8080", Ops: "127.0.0.1:8081",
 		AllowedOrigins: []string{}, TokenInURL: true,
 		Data: "data", Sync: syncInterval, SyncInterval: time.Second,
-		Retention: 30 * day, Evidence: 7 * day,
+		Retention: 30 * day, Evidence: 7 * day, Audit: 365 * day,
 		Reserve: 512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute,
 		DeviceTime: timeClamp, Fold: time.Minute, AutoClear: map[string]time.Duration{}, UnassignedGroups: []string{"unassigned"},
 		HookURLs: []string{}, HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)}, HookTimeout: hooks.DefaultTimeout,

@@ -105,6 +105,7 @@ func (s *settings) meaning() []setting {
 func (s *settings) telling() []setting {
 	return []setting{
 		{name: "evidence", value: span(&s.Evidence, 0, 365*day), help: "how long it is known who got what; 0 keeps nothing"},
+		{name: "audit", value: span(&s.Audit, 0, 100*365*day), help: "how long it is known who did what; 0 keeps nothing"},
 		{name: "hook-url", value: listValue{p: &s.HookURLs, kind: "urls", fits: isWebURL, want: "URLs that begin with http:// or https://", secret: true}, help: "who is told of events, by signed requests"},
 		{name: "hook-secret-file", value: textOf(&s.HookSecretFile, "file"), help: "the secret that those requests are signed with"},
 		{name: "hook-events", value: listValue{p: &s.HookEvents, kind: "events", some: true, fits: isHookEvent, want: "events, such as alarm.acked"}, help: "what is told"},
