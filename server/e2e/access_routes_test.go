@@ -52,8 +52,8 @@ var accessOf = map[string]access{
 
 	"POST /v1/ingest/cloudevents":          {scope: "publish", body: `{}`},
 	"POST /v1/ingest/alertmanager":         {scope: "publish", body: `{}`},
-	"POST /v1/ingest/pagerduty":            {scope: "publish", body: `{}`},
-	"POST /v1/ingest/pagerduty/v2/enqueue": {scope: "publish", body: `{}`},
+	"POST /v1/ingest/pagerduty":            {scope: "publish", body: `{}`, ambient: 401},
+	"POST /v1/ingest/pagerduty/v2/enqueue": {scope: "publish", body: `{}`, ambient: 401},
 	"POST /v1/ingest/lines":                {scope: "publish", body: `{}`},
 	"GET /v1/publish/ws":                   {scope: "publish", nobody: 426},
 	"GET /v1/deadletters":                  {scope: "admin"},
@@ -72,6 +72,7 @@ var accessOf = map[string]access{
 	"GET /v1/connections":              {scope: "admin"},
 	"DELETE /v1/users/:id/connections": {scope: "admin", path: "/v1/users/none/connections"},
 	"GET /v1/presence":                 {scope: "admin"},
+	"GET /v1/audit": {scope: "admin"},
 	"GET /v1/stats":                    {scope: "admin"},
 
 	"GET /v1/transports":   {},
@@ -286,7 +287,7 @@ func (s *server) visitByCookie(t *testing.T, name string, a access, token string
 			}
 			continue
 		}
-		if got.status != want {
+		if got.status != want && !(a.ambient != 0 && changes && got.status == 403) {
 			t.Errorf("%s: a cookie from %q gets %d %.200s, want %d", name, origin, got.status, got.body, want)
 		}
 	}
