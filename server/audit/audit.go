@@ -119,7 +119,9 @@ func (t *Trail) Note(ctx context.Context, r Record) {
 }
 
 // Keep returns when the record is stored, or is in the log instead.
-func (t *Trail) Keep(ctx context.Context, r Record) { t.store(context.WithoutCancel(ctx), t.complete(r)) }
+func (t *Trail) Keep(ctx context.Context, r Record) {
+	t.store(context.WithoutCancel(ctx), t.complete(r))
+}
 
 func (t *Trail) complete(r Record) Record {
 	if r.Time.IsZero() {

@@ -84,4 +84,3 @@ func (s *Server) getAudit(c echo.Context, _ auth.Identity) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return writeJSON(c, http.StatusOK, answer)
 }
-
