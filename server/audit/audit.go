@@ -107,14 +107,14 @@ func (t *Trail) Run(ctx context.Context) {
 	}
 }
 
-// Note has a record stored soon, without waiting for it. A process that is killed
+// Note has a record stored soon, and waits only where very many are waiting already. A process that is killed
 // takes with it what was noted in its last moment.
 func (t *Trail) Note(ctx context.Context, r Record) {
 	r = t.complete(r)
 	select {
 	case t.queue <- r:
-	default:
-		t.store(ctx, r)
+	case <-ctx.Done():
+		t.store(context.WithoutCancel(ctx), r)
 	}
 }
 

@@ -294,7 +294,7 @@ func (s *server) visitByCookie(t *testing.T, name string, a access, token string
 	return checks
 }
 
-func usedTicket(s *server, f *forge) string {
+func usedTicket(s *server, f *mint) string {
 	s.t.Helper()
 	var a struct{ Ticket string }
 	s.want(s.request("POST", "/v1/ticket", f.hs(nil), ""), 200).json(s.t, &a)

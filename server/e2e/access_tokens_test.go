@@ -25,11 +25,11 @@ import (
 )
 
 // guarded is a server that has every kind of key, an audience, an issuer and two
-// seconds of leeway, and the forge of its tokens.
-func guarded(t *testing.T, flags ...string) (*server, *forge) {
+// seconds of leeway, and the mint of its tokens.
+func guarded(t *testing.T, flags ...string) (*server, *mint) {
 	t.Helper()
 	s := prepareServer(t)
-	f := newForge(t, s.secret)
+	f := newMint(t, s.secret)
 	f.audience, f.issuer = "tocsin", "https://id.example"
 	s.flags = append([]string{"--jwt-pem-file", f.file(s.dir), "--jwt-audience", f.audience, "--jwt-issuer", f.issuer,
 		"--jwt-leeway", "2s", "--fold", "0"}, flags...)
@@ -162,7 +162,7 @@ var doorsOfTokens = []door{
 
 // badTokens are attacks, each of which one implementation or another has fallen
 // for.
-func badTokens(t *testing.T, f *forge, leeway time.Duration) map[string]string {
+func badTokens(t *testing.T, f *mint, leeway time.Duration) map[string]string {
 	t.Helper()
 	good, now := f.payload(nil), time.Now().Unix()
 	bad := map[string]string{}
@@ -181,7 +181,7 @@ func badTokens(t *testing.T, f *forge, leeway time.Duration) map[string]string {
 	} {
 		bad["HS256 signed with "+name] = f.raw("HS256", `{"alg":"HS256"}`, good, key)
 	}
-	other := newForge(t, []byte("another secret of thirty-two bytes"))
+	other := newMint(t, []byte("another secret of thirty-two bytes"))
 	bad["another secret"] = f.raw("HS256", `{"alg":"HS256"}`, good, other.secret)
 	bad["another RSA key"] = f.raw("RS256", `{"alg":"RS256"}`, good, other.rsa)
 	bad["another EC key"] = f.raw("ES256", `{"alg":"ES256"}`, good, other.ec)
@@ -244,7 +244,7 @@ func TestNoDoorTakesABadToken(t *testing.T) {
 		t.Errorf("a token within the leeway: %v, %v", in, err)
 	}
 	bad := badTokens(t, f, 2*time.Second)
-	other := newForge(t, f.secret)
+	other := newMint(t, f.secret)
 	for _, member := range []string{"jku", "x5u"} {
 		bad[member] = f.raw("RS256", f.header(claims{"alg": "RS256", member: keys.URL + "/keys"}), f.payload(nil), other.rsa)
 	}
@@ -315,7 +315,7 @@ func TestATicketIsGoodOnceAtEveryDoor(t *testing.T) {
 		s.want(s.request("POST", "/v1/ticket", f.hs(claims{"jti": jti}), ""), 200).json(t, &a)
 		return a.Ticket
 	}
-	for _, path := range []string{"/v1/inbox", "/v1/counts", "/v1/alarms?limit=0", "/v1/alarms/none", "/v1/backup", "/inbox"} {
+	for _, path := range []string{"/v1/inbox", "/v1/counts", "/v1/alarms?limit=0", "/v1/alarms/none", "/v1/users", "/inbox"} {
 		one := ticket("t")
 		sep := "?"
 		if strings.Contains(path, "?") {

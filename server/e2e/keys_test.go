@@ -16,12 +16,12 @@ import (
 // opened ends, over every transport.
 func TestKeysRotateWithoutARestart(t *testing.T) {
 	s := prepareServer(t)
-	old := newForge(t, s.secret)
-	next := newForge(t, s.secret)
+	old := newMint(t, s.secret)
+	next := newMint(t, s.secret)
 	path := old.file(s.dir)
 	s.flags = []string{"--jwt-pem-file", path}
 	s.start()
-	rs := func(f *forge, user string) string {
+	rs := func(f *mint, user string) string {
 		return f.raw("RS256", `{"alg":"RS256"}`, f.payload(claims{"sub": user, "groups": nil}), f.rsa)
 	}
 	status := func(token string, want int) {

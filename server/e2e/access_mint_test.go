@@ -20,9 +20,9 @@ import (
 	"time"
 )
 
-// A forge makes tokens, good and bad ones, without the library that the server
+// A mint makes tokens, good and bad ones, without the library that the server
 // verifies them with.
-type forge struct {
+type mint struct {
 	t      *testing.T
 	secret []byte
 	rsa    *rsa.PrivateKey
@@ -35,9 +35,9 @@ type forge struct {
 
 type claims = map[string]any
 
-func newForge(t *testing.T, secret []byte) *forge {
+func newMint(t *testing.T, secret []byte) *mint {
 	t.Helper()
-	f := &forge{t: t, secret: secret}
+	f := &mint{t: t, secret: secret}
 	var err error
 	if f.rsa, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func newForge(t *testing.T, secret []byte) *forge {
 	return f
 }
 
-func (f *forge) pem(public crypto.PublicKey) []byte {
+func (f *mint) pem(public crypto.PublicKey) []byte {
 	f.t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
@@ -63,7 +63,7 @@ func (f *forge) pem(public crypto.PublicKey) []byte {
 }
 
 // file writes the public keys where a server can read them.
-func (f *forge) file(dir string) string {
+func (f *mint) file(dir string) string {
 	f.t.Helper()
 	path := filepath.Join(dir, "keys.pem")
 	if err := os.WriteFile(path, f.public, 0o600); err != nil {
@@ -74,7 +74,7 @@ func (f *forge) file(dir string) string {
 
 // raw signs whatever it is given, as the algorithm has it; alg is not looked at
 // where header has one.
-func (f *forge) raw(alg, header, payload string, key any) string {
+func (f *mint) raw(alg, header, payload string, key any) string {
 	f.t.Helper()
 	signed := b64([]byte(header)) + "." + b64([]byte(payload))
 	sum := sha256.Sum256([]byte(signed))
@@ -107,7 +107,7 @@ func (f *forge) raw(alg, header, payload string, key any) string {
 }
 
 // payload is that of a good token, with changes; nil takes a claim away.
-func (f *forge) payload(change claims) string {
+func (f *mint) payload(change claims) string {
 	f.t.Helper()
 	now := time.Now().Unix()
 	c := claims{"sub": "alice", "scope": "inbox publish admin", "groups": []string{"red"}, "iat": now, "exp": now + 3600}
@@ -124,7 +124,7 @@ func (f *forge) payload(change claims) string {
 }
 
 // header is one of these members.
-func (f *forge) header(members claims) string {
+func (f *mint) header(members claims) string {
 	f.t.Helper()
 	text, err := json.Marshal(members)
 	if err != nil {
@@ -134,13 +134,13 @@ func (f *forge) header(members claims) string {
 }
 
 // hs is a token signed with the secret.
-func (f *forge) hs(change claims) string {
+func (f *mint) hs(change claims) string {
 	return f.raw("HS256", `{"alg":"HS256"}`, f.payload(change), f.secret)
 }
 
 // of is a good token of a user with a scope.
-func (f *forge) of(user, scope string, groups ...string) string {
-	return f.hs(claims{"sub": user, "scope": scope, "groups": groups})
+func (f *mint) of(user, scope string, groups ...string) string {
+	return f.hs(claims{"sub": user, "scope": scope, "groups": append([]string{}, groups...)})
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
