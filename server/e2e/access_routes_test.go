@@ -25,9 +25,6 @@ type access struct {
 	ambient int
 }
 
-// Reads, which a cookie alone may do.
-const asGood = -1
-
 // accessOf is every route there is. A new one has no line here, and fails the test
 // until somebody has said who may use it.
 var accessOf = map[string]access{

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,6 +100,34 @@ func TestKeysRotateWithoutARestart(t *testing.T) {
 	status(s.root(), 200)
 	status(root, 401)
 	status(after, 200)
+	s.readsAgainWhenTold(t)
+}
+
+// readsAgainWhenTold changes the secret so that its file looks as before.
+func (s *server) readsAgainWhenTold(t *testing.T) {
+	t.Helper()
+	before := s.root()
+	was, err := os.Stat(s.secretFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.secret = bytes.Replace(s.secret, []byte("the next"), []byte("the last"), 1)
+	err = os.WriteFile(s.secretFile(), s.secret, 0o600) // in place
+	if err == nil {
+		err = os.Chtimes(s.secretFile(), was.ModTime(), was.ModTime())
+	}
+	if err == nil {
+		err = s.cmd.Process.Signal(syscall.SIGHUP)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); s.request("GET", "/v1/counts", s.root(), "").status != 200; pause(t.Context(), 20*time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the secret was not read again")
+		}
+	}
+	s.want(s.request("GET", "/v1/counts", before, ""), 401)
 }
 
 // stompWith is a session of STOMP with a token.

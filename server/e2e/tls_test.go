@@ -179,7 +179,7 @@ func (l *lineReader) until(part string) {
 // Streams and polls over HTTP/2 live as long as others, however little is said: the
 // times that bound one writing do not bound the silence between two.
 func TestHTTP2CarriesStreamsAndPolls(t *testing.T) {
-	s := newSecured(t, "--ping-interval", "1s", "--write-timeout", "500ms", "--answer-timeout", "700ms", "--body-timeout", "800ms")
+	s := newSecured(t, "--ping-interval", "1s", "--write-timeout", "500ms", "--answer-timeout", "700ms", "--body-timeout", "800ms", "--drain", "1s", "--linger", "0s")
 	c := s.client(2)
 	l := s.stream(c, 2)
 	for range 3 {

@@ -159,17 +159,6 @@ func (n *node) serve(ctx context.Context) (err error) {
 	return n.run(ctx)
 }
 
-func (n *node) takeKeys(context.Context) error {
-	n.keyFiles = newStamps(n.conf.SecretFile, n.conf.PEMFile, n.conf.JWKSFile)
-	o, err := authOptions(n.conf, n.logger)
-	if err != nil {
-		return err
-	}
-	// The context ends what keeps the keys fresh.
-	n.verifier, err = auth.New(n.running, o)
-	return err
-}
-
 // listen takes the ports before anything slow, so that a wrong address shows at
 // once. Operators are answered from then on: a node may wait long for others, and
 // is alive. Clients wait to be served; but where there are other nodes they are

@@ -4,13 +4,27 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
+	"tocsin/server/auth"
 	"tocsin/server/httpd"
 )
 
 // filesEvery is how often it is looked whether a key or a certificate has changed.
-const filesEvery = 2 * time.Second
+const filesEvery = time.Second
+
+func (n *node) takeKeys(context.Context) error {
+	n.keyFiles = newStamps(n.conf.SecretFile, n.conf.PEMFile, n.conf.JWKSFile)
+	o, err := authOptions(n.conf, n.logger)
+	if err != nil {
+		return err
+	}
+	// The context ends what keeps the keys fresh.
+	n.verifier, err = auth.New(n.running, o)
+	return err
+}
 
 // takeCertificate makes the public listener speak TLS, if it is to.
 func (n *node) takeCertificate() (err error) {
@@ -47,16 +61,23 @@ func (n *node) reloadCertificate() error {
 }
 
 // watchFiles follows those files, whether they are written or replaced, links to
-// them included, as orchestrators do it. A file system that tells of changes would
+// them included, as orchestrators do it; SIGHUP has them read in any case. A file system that tells of changes would
 // not tell of all of these.
 func (n *node) watchFiles(context.Context) error {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGHUP)
 	// Ends with running.
 	n.background.Go(func() {
+		defer signal.Stop(told)
 		tick := time.NewTicker(filesEvery)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
+			case <-told:
+				if err := n.reloadFiles(); err != nil {
+					n.logger.Error("what is of no use is not taken: what was before stays in force", "error", err)
+				}
 			case <-n.running.Done():
 				return
 			}
