@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/gorilla/websocket"
 	"google.golang.org/protobuf/proto"
 
@@ -123,8 +124,23 @@ func has(part string) func([]byte) bool {
 	return func(text []byte) bool { return strings.Contains(string(text), part) }
 }
 
-// doorsOfTokens are all of them; those of MQTT are in TestMQTTRefuses.
+// mqttDoor is a publisher's connection, whose password is the token.
+var mqttDoor = door{"MQTT", func(s *server, token string) (bool, error) {
+	o := mqtt.NewClientOptions().AddBroker("tcp://" + s.mqtt).SetUsername("d").SetPassword(token).SetAutoReconnect(false).SetProtocolVersion(4)
+	c := mqtt.NewClient(o)
+	t := c.Connect()
+	if !t.WaitTimeout(patience) {
+		return false, errors.New("no answer")
+	}
+	if t.Error() == nil {
+		c.Disconnect(0)
+	}
+	return t.Error() == nil, nil
+}}
+
+// doorsOfTokens are all of them.
 var doorsOfTokens = []door{
+	mqttDoor,
 	httpDoor("header", "GET", "/v1/counts", func(r *http.Request, token string) { r.Header.Set("Authorization", "Bearer "+token) }, 200),
 	httpDoor("query", "GET", "/v1/counts", func(r *http.Request, token string) { r.URL.RawQuery = "access_token=" + url.QueryEscape(token) }, 200),
 	httpDoor("cookie", "GET", "/v1/counts", func(r *http.Request, token string) { r.Header.Set("Cookie", "tocsin_session="+token) }, 200),
@@ -221,7 +237,7 @@ func badTokens(t *testing.T, f *mint, leeway time.Duration) map[string]string {
 
 // No door takes a token that was tampered with, whoever made the door.
 func TestNoDoorTakesABadToken(t *testing.T) {
-	s, f := guarded(t)
+	s, f := guarded(t, "--mqtt", "127.0.0.1:0")
 	var fetched atomic.Int64
 	keys := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { fetched.Add(1) }))
 	t.Cleanup(keys.Close)
@@ -240,7 +256,7 @@ func TestNoDoorTakesABadToken(t *testing.T) {
 		}
 	}
 	// As long ago as it may be.
-	if in, err := doorsOfTokens[0].enter(s, f.hs(claims{"exp": time.Now().Unix()})); err != nil || !in {
+	if in, err := doorsOfTokens[1].enter(s, f.hs(claims{"exp": time.Now().Unix()})); err != nil || !in {
 		t.Errorf("a token within the leeway: %v, %v", in, err)
 	}
 	bad := badTokens(t, f, 2*time.Second)
