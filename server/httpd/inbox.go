@@ -43,7 +43,7 @@ func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 	o.Delivered = counted.Delivered
 	present, answered := s.o.Presence.Poll(id.User, name, id.Groups)
 	o.Reached = s.reached(present, name)
-	if v := s.revolver.Load(); v != nil {
+	if v := s.revolver.Load(); v != nil && !inside(c) {
 		o.Next = func(conn net.Conn, read []byte) { v.next(conn, read, s.o.IdleTimeout) }
 	}
 	waits := false

@@ -48,7 +48,12 @@ func (s *Server) pages(e *echo.Echo) {
 	}
 	site := echo.WrapHandler(web.Handler())
 	for _, path := range web.Paths() {
-		e.GET(path, site)
+		e.GET(path, func(c echo.Context) error {
+			if path == web.Console && !s.administers(c) {
+				return errNotFound
+			}
+			return site(c)
+		})
 	}
 	e.GET(web.Assets+"*", site)
 }

@@ -79,6 +79,9 @@ type handler func(c echo.Context, id auth.Identity) error
 // as lets those in whose token has the scope.
 func (s *Server) as(scope string, h handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if scope == auth.ScopeAdmin && !s.administers(c) {
+			return errNotFound
+		}
 		id, err := s.identify(c, scope)
 		if err != nil {
 			return err
@@ -86,6 +89,9 @@ func (s *Server) as(scope string, h handler) echo.HandlerFunc {
 		return h(c, id)
 	}
 }
+
+// administers says whether administration is there for who comes this way.
+func (s *Server) administers(c echo.Context) bool { return !s.o.AdminApart || inside(c) }
 
 // identify says who sent the request, and that he may use what needs the scope.
 func (s *Server) identify(c echo.Context, scope string) (auth.Identity, error) {

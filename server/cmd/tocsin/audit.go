@@ -48,12 +48,12 @@ that is known.`,
 			defer c.Close()
 			records, err := c.Audit(cmd.Context(), q, limit)
 			if err != nil {
-				return explain(err)
+				return explainAdmin(err)
 			}
 			return writeAudit(cmd.OutOrStdout(), records, lines)
 		},
 	}
-	o.register(cmd)
+	o.registerAdmin(cmd)
 	cmd.Flags().StringVar(&q.User, "user", "", "what this `user` did")
 	cmd.Flags().StringVar(&q.What, "what", "", "what was done, such as `alarm` or token.revoke")
 	cmd.Flags().StringVar(&since, "since", "", "nothing before this `time`")

@@ -98,7 +98,7 @@ func TestEverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 		"host:port": "127.0.0.1:9", "origins": "https://a.example", "": "false", "file": "f", "name": "n", "dir": "d",
 		"groups": "g", "type=duration": "door=2h,overspeed=10m", "duration": "31s", "size": "1025KiB", "n": "3", "algorithms": "RS256",
 		"name=topic": "a=b,v1/c=chat/d", "users|publish": "publish",
-		"interval|always": "always", "clamp|trust": "trust", "debug|info|warn|error": "warn", "text|json": "json",
+		"interval|always": "always", "ops|public": "public", "clamp|trust": "trust", "debug|info|warn|error": "warn", "text|json": "json",
 		"protocols": "stomp", "networks": "10.0.0.0/8", "path": "/a/b", "urls": "https://a.example/hook", "events": "alarm.acked",
 		"key": "s-{token}", "field": "user.id", "addresses": "10.0.0.1:6222,10.0.0.2:6222",
 	}

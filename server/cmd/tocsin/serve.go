@@ -292,7 +292,7 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 	n.server, err = httpd.New(httpd.Options{
 		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
 		Presence: n.presence, Cluster: n.cluster, Explain: n.explainer(), DeadLetters: n.letters,
-		Trail:   n.trail(),
+		Trail: n.trail(), AdminApart: n.conf.Admin == adminOps,
 		Compat:  compat,
 		Backup:  n.backup,
 		Metrics: n.metrics, Logger: n.logger,

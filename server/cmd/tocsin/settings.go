@@ -18,6 +18,7 @@ type settings struct {
 	Node                  string
 	HTTP, Ops, MQTT       string
 	TLSCert, TLSKey       string
+	Admin                 string
 	AllowedOrigins        []string
 	TokenInURL            bool
 	Data, Sync            string
@@ -81,6 +82,7 @@ type settings struct {
 const (
 	syncAlways, syncInterval = "always", "interval"
 	timeClamp, timeTrust     = "clamp", "trust"
+	adminOps, adminPublic    = "ops", "public"
 	formatText, formatJSON   = "text", "json"
 	sendUsers, sendPublish   = "users", "publish"
 )
@@ -93,7 +95,7 @@ func defaults() settings {
 		Data: "data", Sync: syncInterval, SyncInterval: time.Second,
 		Retention: 30 * day, Evidence: 7 * day, Audit: 365 * day,
 		Reserve: 512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute,
-		DeviceTime: timeClamp, Fold: time.Minute, AutoClear: map[string]time.Duration{}, UnassignedGroups: []string{"unassigned"},
+		Admin: adminOps, DeviceTime: timeClamp, Fold: time.Minute, AutoClear: map[string]time.Duration{}, UnassignedGroups: []string{"unassigned"},
 		HookURLs: []string{}, HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)}, HookTimeout: hooks.DefaultTimeout,
 		Algorithms: []string{}, Leeway: 5 * time.Second,
 		CallbackTimeout: 2 * time.Second, RedisKey: "session:" + redissession.InKey, RedisField: "uid",

@@ -70,6 +70,7 @@ func (s *settings) connecting() []setting {
 		{name: "tls-cert-file", value: textOf(&s.TLSCert, "file"), help: "the certificate of https; empty for http"},
 		{name: "tls-key-file", value: textOf(&s.TLSKey, "file"), help: "its key"},
 		{name: "ops", value: addressValue{&s.Ops, true}, help: "health, metrics and profiles; empty for none"},
+		{name: "admin", value: choice(&s.Admin, adminOps, adminPublic), help: "where administration and the console are served: with operation, or with everything else"},
 		{name: "mqtt", value: addressValue{&s.MQTT, true}, help: "where MQTT clients publish; empty for nowhere"},
 		{name: "allowed-origins", value: listValue{p: &s.AllowedOrigins, kind: "origins", fits: isOrigin, want: "web origins, such as https://noc.example.com, or *"}, help: "web origins besides our own whose pages may connect"},
 		{name: "access-token-in-url", value: boolValue{&s.TokenInURL}, help: "accept ?access_token=, for clients that cannot send headers"},
