@@ -3,6 +3,7 @@ package httpd
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -41,11 +42,26 @@ func (c *Certificate) Reload() error {
 // Listen returns a listener whose connections speak TLS 1.2 or 1.3, and offer
 // HTTP/2.
 func (c *Certificate) Listen(l net.Listener) net.Listener {
-	return tls.NewListener(l, &tls.Config{
+	return &secureListener{tls.NewListener(l, &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.now.Load(), nil },
-	})
+	}), l}
+}
+
+// A secureListener has the deadlines of the one below it, too, by which a Porch gives
+// it back.
+type secureListener struct {
+	net.Listener
+	below net.Listener
+}
+
+// SetDeadline is that of Accept.
+func (l *secureListener) SetDeadline(t time.Time) error {
+	if d, ok := l.below.(interface{ SetDeadline(t time.Time) error }); ok {
+		return d.SetDeadline(t) //nolint:wrapcheck // it is the listener's
+	}
+	return errors.ErrUnsupported
 }
 
 // tlsKey is where the context of a connection that came back has its TLS.

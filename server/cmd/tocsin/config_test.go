@@ -227,6 +227,7 @@ func TestAWrongSettingIsRefusedWithItsPlaceItsValueAndWhatIsWanted(t *testing.T)
 		{"two credentials", "", nil, []string{"--nats-url", "nats://a", "--nats-creds-file", "f", "--nats-token-file", "f"}, []string{"want one of nats-creds-file"}},
 		{"a user without a word", "", nil, []string{"--nats-url", "nats://a", "--nats-user", "u"}, []string{"nats-user and nats-password-file together"}},
 		{"credentials for nobody", "", nil, []string{"--nats-token-file", "f"}, []string{"nats-url: want the servers"}},
+		{"a certificate without its key", "", nil, []string{"--tls-cert-file", "tls.crt"}, []string{"tls-cert-file: want it and tls-key-file together"}},
 		{"same address", "", nil, []string{"--ops", "127.0.0.1:8080"}, []string{"ops: want another address"}},
 		{"no file", "", []string{"TOCSIN_CONFIG=/nowhere/t.yml"}, nil, []string{"read the configuration: open /nowhere/t.yml"}},
 	} {
