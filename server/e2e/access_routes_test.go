@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tocsin/transports/transporttest"
 )
 
 // An access is what a route of the public listener asks of who comes.
@@ -289,6 +291,29 @@ func (s *server) visitByCookie(t *testing.T, name string, a access, token string
 		}
 	}
 	return checks
+}
+
+// Where pages of any origin may connect, what their browser adds by itself says
+// nothing: they have to say who they are.
+func TestACookieOpensNoSocketForPagesOfAnyOrigin(t *testing.T) {
+	s, f := guarded(t, "--allowed-origins", "*")
+	for _, path := range []string{"/v1/inbox/ws", "/stomp"} {
+		c := transporttest.MustDial(t, s.url(), path, "Origin", "https://evil.example", "Cookie", "tocsin_session="+f.hs(nil))
+		if path == "/stomp" {
+			c.Send("CONNECT\naccept-version:1.2\n\n\x00")
+			if got := c.Read(); !strings.HasPrefix(got, "ERROR") {
+				t.Errorf("%s: %s", path, got)
+			}
+			continue
+		}
+		c.Send(`{"op":"start","cursor":"earliest"}`)
+		c.WantEnd(4401)
+	}
+	own := transporttest.MustDial(t, s.url(), "/v1/inbox/ws", "Origin", s.url(), "Cookie", "tocsin_session="+f.hs(nil))
+	own.Send(`{"op":"start","cursor":"earliest"}`)
+	if got := own.Read(); !strings.Contains(got, `"hello"`) {
+		t.Errorf("a page of our own gets %s", got)
+	}
 }
 
 func usedTicket(s *server, f *mint) string {
