@@ -150,6 +150,29 @@ var probes = slices.Concat([]probe{
 	{name: "ack of many by a form", ask: form("/inbox/ack", "id={id}&id=none.t._.1.mwprg3qy")},
 	{name: "somebody's topic", ask: stompSays("/chat/single/{user}"), blind: false},
 	{name: "somebody's inbox by STOMP", ask: stompSays("/user/{user}/queue/inbox"), blind: true},
+	{name: "a word to somebody by STOMP", blind: true, ask: func(s *server, token string, about subject) string {
+		ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+		defer cancel()
+		c, err := transporttest.DialStomp(ctx, s.url())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.Say("CONNECT\naccept-version:1.2\npasscode:"+token, "")
+		_ = c.Say("SEND\nreceipt:1\ndestination:/chat/single/"+about.user, "hello")
+		f, err := c.Read(ctx)
+		for ; err == nil && f.Command != "RECEIPT" && f.Command != "ERROR"; f, err = c.Read(ctx) {
+		}
+		return fmt.Sprint(f.Command, f.Header["message"], err)
+	}},
+	{name: "somebody's channel by JSON operations", blind: true, ask: func(s *server, token string, about subject) string {
+		o := dialOplink(s.t, s.url())
+		defer o.Cut()
+		o.Send(`{"op":"auth","token":"` + token + `"}`)
+		o.Want(succeeded)
+		o.Send(`{"op":"subscribe","channel":"@user:` + about.user + `"}`)
+		return o.Read()
+	}},
 	{name: "directory: a device", ask: over("GET", "/v1/devices/{device}", ""), blind: true},
 	{name: "directory: a user", ask: over("GET", "/v1/users/{user}", ""), blind: true},
 	{name: "connections", ask: over("GET", "/v1/connections?user={user}", ""), blind: true},
