@@ -226,6 +226,32 @@ func TestHTTP2CarriesStreamsAndPolls(t *testing.T) {
 	l.until(`"drain"`)
 }
 
+// A connection whose client is gone without a word ends, with whatever is on it.
+func TestHTTP2EndsWhoIsGone(t *testing.T) {
+	s := newSecured(t, "--dead-after", "1500ms", "--ping-interval", "1s")
+	conn, err := tls.Dial("tcp", s.http, &tls.Config{RootCAs: s.pool, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	// What a client begins with, and not a word more: no answer to any ping.
+	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(patience)) // less than an idle connection has
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Errorf("the connection goes on: %v", err)
+	}
+	// One that answers lives on, though nothing else is said.
+	c := s.client(2)
+	l := s.stream(c, 2)
+	for range 3 {
+		l.until("event: ping")
+	}
+	s.raise(c, "still there")
+	l.until("still there")
+}
+
 // awaitPolls waits until so many long polls are held.
 func (s *server) awaitPolls(n int) {
 	s.t.Helper()

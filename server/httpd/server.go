@@ -106,6 +106,7 @@ func (s *Server) server(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           recallTLS(h),
 		ConnContext:       rememberTLS,
+		HTTP2:             s.http2(),
 		ReadHeaderTimeout: s.o.HeaderTimeout,
 		IdleTimeout:       s.o.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,

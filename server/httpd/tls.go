@@ -1,6 +1,7 @@
 package httpd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -62,6 +63,22 @@ func (l *secureListener) SetDeadline(t time.Time) error {
 		return d.SetDeadline(t) //nolint:wrapcheck // it is the listener's
 	}
 	return errors.ErrUnsupported
+}
+
+// maxStreams is how many requests of one HTTP/2 connection are answered at a time:
+// those of all tabs of a browser, with room for a proxy that puts several clients on
+// one.
+const maxStreams = 250
+
+// http2 ends connections whose client is gone or takes nothing: all that is on one
+// hangs on that, as a WebSocket does on its own.
+func (s *Server) http2() *http.HTTP2Config {
+	silent := cmp.Or(s.o.DeadAfter, 45*time.Second)
+	return &http.HTTP2Config{
+		MaxConcurrentStreams: maxStreams,
+		SendPingTimeout:      silent * 2 / 3, PingTimeout: silent / 3,
+		WriteByteTimeout: s.o.AnswerTimeout,
+	}
 }
 
 // tlsKey is where the context of a connection that came back has its TLS.
