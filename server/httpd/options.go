@@ -129,7 +129,7 @@ type Options struct {
 	Connections int
 	// AuthTimeout is how long a WebSocket may take to say whose it is; 0 is 10 s.
 	AuthTimeout time.Duration
-	// DeadAfter is how long a WebSocket's client may be silent, pongs included;
+	// DeadAfter is how long a WebSocket's client, or an HTTP/2 connection, may be silent, pongs included;
 	// 0 is 45 s.
 	DeadAfter time.Duration
 

@@ -137,7 +137,7 @@ func (s *settings) reading() []setting {
 		{name: "client-retry", value: span(&s.ClientRetry, 100*time.Millisecond, time.Minute), help: "after how long clients are told to come back, ± 50 %"},
 		{name: "connections-per-user", value: count(&s.Connections, 1, 10000), help: "streams that one user may have open, at all nodes"},
 		{name: "auth-timeout", value: span(&s.AuthTimeout, 100*time.Millisecond, time.Minute), help: "time for a WebSocket to say whose it is"},
-		{name: "dead-after", value: span(&s.DeadAfter, time.Second, time.Hour), help: "how long a WebSocket's client may be silent, pongs included"},
+		{name: "dead-after", value: span(&s.DeadAfter, time.Second, time.Hour), help: "how long a WebSocket's client, or an HTTP/2 connection, may be silent, pongs included"},
 		{name: "poll-interval-busy", value: span(&s.PollBusy, time.Second, time.Hour), help: "short poll: the interval told when something came"},
 		{name: "poll-interval-idle", value: span(&s.PollIdle, time.Second, time.Hour), help: "short poll: the interval told when nothing came"},
 	}
