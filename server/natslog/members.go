@@ -71,8 +71,11 @@ func (l *Log) handOver(ctx context.Context) {
 	l.opts.Logger.Info("handed over what this node led", "streams", len(led), "all", ctx.Err() == nil)
 }
 
-// ledElsewhere says whether another node leads the stream.
+// ledElsewhere says whether another node leads the stream. While nobody does, nobody
+// answers.
 func (l *Log) ledElsewhere(ctx context.Context, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 10*handOverCheck)
+	defer cancel()
 	s, err := l.js.Stream(ctx, name)
 	if err != nil {
 		return false
