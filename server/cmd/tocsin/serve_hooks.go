@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -132,8 +133,8 @@ func (n *node) attend(ctx context.Context) error {
 
 // name is what people call the node.
 func (n *node) name() string {
-	if n.conf.Node != "" {
-		return n.conf.Node
+	if name := cmp.Or(n.conf.Node, n.conf.ClusterNode); name != "" {
+		return name
 	}
 	name, err := os.Hostname()
 	if err != nil {
