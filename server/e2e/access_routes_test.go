@@ -129,10 +129,10 @@ func routesOf(t *testing.T, s *server) []string {
 	return slices.Compact(names)
 }
 
-// An identity is somebody who comes to a route, and what he shows.
+// A visitor is somebody who comes to a route, and what he shows.
 type visitor struct {
 	name string
-	// show puts what he has on a request: the headers, and the query.
+	// What he has on his request.
 	header []string
 	query  string
 	// status and problem are the answer wherever a scope is needed; 0: it depends on

@@ -101,6 +101,8 @@ type node struct {
 
 	// undeliveredAfter is alarm.Options.UndeliveredAfter.
 	undeliveredAfter time.Duration
+	// interactive: SIGHUP ends it, as whoever closes his terminal wants it.
+	interactive bool
 	// serving, unless nil, is called once the doors are open.
 	serving func(address string)
 

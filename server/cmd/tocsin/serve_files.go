@@ -65,7 +65,9 @@ func (n *node) reloadCertificate() error {
 // not tell of all of these.
 func (n *node) watchFiles(context.Context) error {
 	told := make(chan os.Signal, 1)
-	signal.Notify(told, syscall.SIGHUP)
+	if !n.interactive {
+		signal.Notify(told, syscall.SIGHUP)
+	}
 	// Ends with running.
 	n.background.Go(func() {
 		defer signal.Stop(told)
