@@ -26,8 +26,13 @@ func TestEveryPageKeepsOthersOut(t *testing.T) {
 		if h.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: X-Content-Type-Options %q", name, h.Get("X-Content-Type-Options"))
 		}
-		if policy := h.Get("Referrer-Policy"); policy != "no-referrer" && policy != "same-origin" {
-			t.Errorf("%s: Referrer-Policy %q", name, policy)
+		// With no-referrer browsers would send the forms below /inbox with Origin: null.
+		want := "no-referrer"
+		if _, path, _ := strings.Cut(name, "/"); strings.HasPrefix(path, "inbox") {
+			want = "same-origin"
+		}
+		if policy := h.Get("Referrer-Policy"); policy != want {
+			t.Errorf("%s: Referrer-Policy %q, want %s", name, policy, want)
 		}
 		for _, cookie := range (&http.Response{Header: h}).Cookies() {
 			if cookie.Name != "tocsin_session" || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" {
@@ -56,7 +61,7 @@ func TestEveryPageKeepsOthersOut(t *testing.T) {
 			see(name+" by "+who, s.visit(name, a, header, ""))
 		}
 	}
-	for _, path := range []string{"/inbox/alarm?id=" + url.QueryEscape(id), "/inbox?select=1", "/inbox?pause=1", "/inbox?cursor=x", "/inbox/../inbox", "/none"} {
+	for _, path := range []string{"/inbox/alarm?id=" + url.QueryEscape(id), "/inbox?select=1", "/inbox?pause=1", "/inbox?cursor=x", "/none"} {
 		see(path, s.request("GET", path, "", "", cookie...))
 	}
 	for _, want := range []string{"GET / by nobody", "GET /console by nobody", "GET /doctor by nobody", "GET /inbox by nobody", "GET /inbox by a cookie", "POST /inbox/login by nobody", "POST /inbox/ack by a cookie"} {
