@@ -55,11 +55,12 @@ func (s *Server) upgrade(c echo.Context, sv *service, begin func(*ws.Conn, trans
 	if s.Draining() {
 		return errDraining
 	}
+	from := s.from(c.Request())
 	// The handshake's request ends when this is answered; the conversation goes on
 	// until its connection ends, or the drain ends it.
 	err := sv.carrier.Serve(c.Response(), c.Request(), func(conn *ws.Conn) ws.Conversation {
 		sv.counted.Opened()
-		host := &attendance{s: s, counted: sv.counted, transport: sv.transport}
+		host := &attendance{s: s, counted: sv.counted, transport: sv.transport, from: from}
 		talk, end := begin(conn, host)
 		host.enter(end)
 		return talk
@@ -111,8 +112,8 @@ func (s *Server) converse(c echo.Context, scope string, sv *service, o *native.O
 func (s *Server) greeted(c echo.Context, scope string) (*transports.Identity, error) {
 	id, err := s.identify(c, scope)
 	switch {
-	case errors.Is(err, auth.ErrMissing):
-		return nil, s.loaded()
+	case errors.Is(err, auth.ErrMissing), errors.Is(err, errOrigin):
+		return nil, s.loaded() // the handshake judges origins, and a cookie of elsewhere says nothing
 	case err != nil:
 		return nil, err
 	}
