@@ -15,6 +15,7 @@ import (
 
 	"tocsin/server/alarm"
 	"tocsin/server/inbox"
+	"tocsin/server/limit"
 )
 
 // maxBody bounds the bodies that are no batches, in bytes.
@@ -45,14 +46,16 @@ func mediaType(c echo.Context) (string, error) {
 }
 
 // readBody reads all of a body, of at most so many bytes.
-func (s *Server) readBody(c echo.Context, limit int) ([]byte, error) {
+func (s *Server) readBody(c echo.Context, most int) ([]byte, error) {
 	r := c.Request()
-	if r.ContentLength > int64(limit) {
-		return nil, &http.MaxBytesError{Limit: int64(limit)}
+	if r.ContentLength > int64(most) {
+		return nil, &http.MaxBytesError{Limit: int64(most)}
 	}
-	in := http.MaxBytesReader(c.Response(), r.Body, int64(limit))
+	in := http.MaxBytesReader(c.Response(), r.Body, int64(most))
 	s.slowBody(c)
-	b := make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead)
+	// What a client announces is believed when it comes: else a header would cost as
+	// much memory as the body that never follows it.
+	b := make([]byte, 0, min(max(r.ContentLength, 0), believed)+bytes.MinRead)
 	buf := bytes.NewBuffer(b)
 	_, err := buf.ReadFrom(in)
 	switch {
@@ -62,8 +65,14 @@ func (s *Server) readBody(c echo.Context, limit int) ([]byte, error) {
 		return nil, err
 	}
 	bodyDone(c)
+	if note(c).kind == limit.Publishes {
+		s.weigh(r.Context(), buf.Len())
+	}
 	return buf.Bytes(), nil
 }
+
+// believed is how much of a body has memory before any of it has come, in bytes.
+const believed = 64 << 10
 
 // slowBody bounds how long the body may take. The bound stays, unless bodyDone is
 // called: net/http reads what is left of a body before it answers.

@@ -21,6 +21,7 @@ import (
 	"tocsin/server/httpd"
 	"tocsin/server/inbox"
 	"tocsin/server/ingest"
+	"tocsin/server/limit"
 	"tocsin/server/metrics"
 	"tocsin/server/natslog"
 	"tocsin/server/presence"
@@ -72,6 +73,7 @@ type node struct {
 	metrics *metrics.Metrics
 
 	verifier  *auth.Verifier
+	limiter   *limit.Limiter
 	public    net.Listener
 	ops       net.Listener // nil if switched off
 	porch     httpd.Porch  // who answers at both until the doors open
@@ -177,6 +179,10 @@ func (n *node) listen(ctx context.Context) (err error) {
 		}
 		n.porch.Ops(n.ops)
 	}
+	if err := n.limits(); err != nil {
+		return err
+	}
+	n.public = n.limiter.Listener(n.public)
 	if n.conf.shared() {
 		n.porch.Public(n.public)
 	}
@@ -294,6 +300,7 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 		Presence: n.presence, Cluster: n.cluster, Explain: n.explainer(), DeadLetters: n.letters,
 		Compat:  compat,
 		Backup:  n.backup,
+		Limiter: n.limiter,
 		Metrics: n.metrics, Logger: n.logger,
 		Origins:     n.conf.AllowedOrigins,
 		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,
