@@ -67,19 +67,19 @@ func (s *Server) limited(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		n := note(c)
 		n.kind = s.kindOf(c)
-		from, done, err := s.o.Limiter.Arrived(c.Request(), n.kind == limit.Publishes)
-		defer done()
-		n.from = from
-		if err != nil {
-			// Its connection is one too many, and so is whatever else comes over it.
+		a, err := s.o.Limiter.Arrived(c.Request(), n.kind == limit.Publishes)
+		defer a.Done()
+		if n.from = a.From; a.Last {
 			c.Response().Header().Set("Connection", "close")
+		}
+		if err != nil {
 			return err
 		}
 		if n.kind == limit.Publishes {
-			c.SetRequest(c.Request().WithContext(visited(c.Request().Context(), &visit{from: from})))
+			c.SetRequest(c.Request().WithContext(visited(c.Request().Context(), &visit{from: a.From})))
 			return next(c)
 		}
-		if err := s.o.Limiter.Admit(n.kind, from, "", 1); err != nil {
+		if err := s.o.Limiter.Admit(n.kind, a.From, "", 1); err != nil {
 			return err
 		}
 		return next(c)
@@ -216,8 +216,13 @@ func busy(err error) error {
 	return err
 }
 
-// limited says of a problem which limit was met.
-func (p *problem) limited(r *limit.Refusal) {
+// limited says of a problem that is a limit what it allows, and when to come again.
+func (p *problem) limited(err error) {
+	r := new(limit.Refusal)
+	if !errors.As(err, &r) {
+		return
+	}
+	p.detail = r.Error()
 	p.limit, p.retry = r.Most, max(r.Retry, time.Second)
 	p.after = int(p.retry / time.Second)
 }

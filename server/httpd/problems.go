@@ -194,9 +194,7 @@ func explain(err error) problem {
 		}
 		p.find(err)
 	}
-	if refusal := new(limit.Refusal); errors.As(err, &refusal) {
-		p.limited(refusal)
-	}
+	p.limited(err)
 	if errors.As(err, &conflict) {
 		p.alarm = &conflict.Present
 	}

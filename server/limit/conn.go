@@ -215,39 +215,60 @@ func connOf(c net.Conn) *Conn {
 // connections at least; else it is a tenth of those.
 const leastReserve = 16
 
-// Arrived notes that a whole request has come, and says from where. With a Refusal
-// the connection is one too many: the request is to be answered with it, and the
-// connection closed. A request that publishes is served all the same, as it may
-// carry a critical alarm, while not too many are: done is called when it has been.
-func (l *Limiter) Arrived(r *http.Request, publishes bool) (from netip.Addr, done func(), err error) {
-	from, done = l.Client(r), func() {}
+// An Arrival is a request that has come.
+type Arrival struct {
+	// From is the client's address; not valid where there is no network.
+	From netip.Addr
+	// Last: its connection is one too many, and to be closed behind the answer.
+	Last bool
+	// Done is called when the request has been served.
+	Done func()
+}
+
+// Arrived notes that a whole request has come. With a Refusal its connection is one
+// too many, and the request to be answered with it. One that publishes is served all
+// the same, as it may carry a critical alarm, while not too many are.
+func (l *Limiter) Arrived(r *http.Request, publishes bool) (Arrival, error) {
+	a := Arrival{From: l.Client(r), Done: func() {}}
 	c, _ := r.Context().Value(connKey{}).(*Conn)
 	if c == nil {
-		return from, done, nil
+		return a, nil
 	}
-	d, o := &l.doors, l.o.Load()
+	d := &l.doors
 	d.waiting.leave(&c.waits)
+	over := l.over(c, r, a.From)
+	if over == nil {
+		return a, nil
+	}
+	a.Last = true
+	if !publishes {
+		return a, over
+	}
+	if d.reserve.Add(1) > int64(max(leastReserve, over.Most/10)) {
+		d.reserve.Add(-1)
+		return a, over
+	}
+	a.Done = func() { d.reserve.Add(-1) }
+	return a, nil
+}
+
+// over is the limit that the connection of a request is beyond, if there is one. That
+// of a trusted proxy is the client's whose request came last, but over HTTP/2, where
+// it is many clients'.
+func (l *Limiter) over(c *Conn, r *http.Request, from netip.Addr) *Refusal {
 	c.mu.Lock()
 	over := c.over
 	c.mu.Unlock()
-	// Over HTTP/2 a proxy's connection is many clients'.
-	if over == nil && c.proxied && r.ProtoMajor == 1 {
-		counted := network(from)
-		if within(o.Unlimited, from) || within(o.Proxies, from) {
-			counted = netip.Addr{}
-		}
-		if !l.count(c, counted) {
-			over = l.refuse(nameAddressConnections, o.AddressConnections, time.Second, ErrConnections)
-			l.count(c, netip.Addr{}) // it is the proxy's to keep
-		}
+	if over != nil || !c.proxied || r.ProtoMajor != 1 {
+		return over
 	}
-	if over == nil {
-		return from, done, nil
+	o := l.o.Load()
+	counted := network(from)
+	if within(o.Unlimited, from) || within(o.Proxies, from) {
+		counted = netip.Addr{}
 	}
-	if publishes && d.reserve.Add(1) <= int64(max(leastReserve, over.Most/10)) {
-		return from, func() { d.reserve.Add(-1) }, nil
-	} else if publishes {
-		d.reserve.Add(-1)
+	if l.count(c, counted) {
+		return nil
 	}
-	return from, done, over
+	return l.refuse(nameAddressConnections, o.AddressConnections, time.Second, ErrConnections)
 }

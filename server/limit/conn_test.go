@@ -55,10 +55,12 @@ func newHouse(t *testing.T, o Options) *house {
 	over := make(chan struct{})
 	server := &http.Server{ConnContext: h.l.ConnContext, ConnState: h.l.ConnState, ReadHeaderTimeout: patience}
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		from, done, err := h.l.Arrived(r, r.Method == http.MethodPost)
-		defer done()
-		if err != nil {
+		a, err := h.l.Arrived(r, r.Method == http.MethodPost)
+		defer a.Done()
+		if a.Last {
 			w.Header().Set("Connection", "close")
+		}
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusTooManyRequests)
 			return
 		}
@@ -66,7 +68,10 @@ func newHouse(t *testing.T, o Options) *house {
 		case "/hold":
 			w.WriteHeader(http.StatusOK)
 			_ = http.NewResponseController(w).Flush()
-			<-over
+			select {
+			case <-over:
+			case <-r.Context().Done():
+			}
 		case "/take":
 			conn, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
@@ -79,7 +84,7 @@ func newHouse(t *testing.T, o Options) *house {
 				_ = conn.Close()
 			}()
 		default:
-			fmt.Fprint(w, from)
+			fmt.Fprint(w, a.From)
 		}
 	})
 	served := make(chan struct{})

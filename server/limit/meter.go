@@ -95,20 +95,20 @@ func (b *book[K]) give(key K, kind Kind, cost int64) {
 	}
 }
 
-// sweep forgets who owes nothing, and then anybody until an eighth is free: that
-// much has to come before it is done again.
+// sweep forgets who owes nothing, and of the others so many that an eighth is free:
+// that much has to come before it is done again. The map is made anew, as one from
+// which much is deleted grows all the same.
 func (s *shard[K]) sweep(now int64) {
+	kept := make(map[K]meters, mostKeys/shards)
 	for key, m := range s.of {
-		if !m.owes(now) {
-			delete(s.of, key)
+		if len(kept) >= mostKeys/shards*7/8 {
+			break
+		}
+		if m.owes(now) {
+			kept[key] = m
 		}
 	}
-	for key := range s.of {
-		if len(s.of) <= mostKeys/shards*7/8 {
-			return
-		}
-		delete(s.of, key)
-	}
+	s.of = kept
 }
 
 // len is how many are kept.
