@@ -55,9 +55,13 @@ func (s *Server) readBody(c echo.Context, most int) ([]byte, error) {
 	s.slowBody(c)
 	// What a client announces is believed when it comes: else a header would cost as
 	// much memory as the body that never follows it.
-	b := make([]byte, 0, min(max(r.ContentLength, 0), believed)+bytes.MinRead)
-	buf := bytes.NewBuffer(b)
-	_, err := buf.ReadFrom(in)
+	buf := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), believed)+bytes.MinRead))
+	n, err := buf.ReadFrom(io.LimitReader(in, believed))
+	for err == nil && n == believed {
+		if err = s.hold(c, believed); err == nil {
+			n, err = buf.ReadFrom(io.LimitReader(in, believed))
+		}
+	}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, fmt.Errorf("%w: the body ended early", alarm.ErrMalformed)
@@ -71,8 +75,20 @@ func (s *Server) readBody(c echo.Context, most int) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// believed is how much of a body has memory before any of it has come, in bytes.
+// believed is how much of a body has memory before any of it has come, in bytes, and
+// how much is read at a time.
 const believed = 64 << 10
+
+// hold takes memory until the request has been answered.
+func (s *Server) hold(c echo.Context, bytes int) error {
+	n := note(c)
+	release, err := s.o.Limiter.Hold(bytes, n.user == "")
+	if err != nil {
+		return err
+	}
+	n.held = append(n.held, release)
+	return nil
+}
 
 // slowBody bounds how long the body may take. The bound stays, unless bodyDone is
 // called: net/http reads what is left of a body before it answers.

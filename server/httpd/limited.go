@@ -66,6 +66,11 @@ func (s *Server) kindOf(c echo.Context) limit.Kind {
 func (s *Server) limited(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		n := note(c)
+		defer func() {
+			for _, release := range n.held {
+				release()
+			}
+		}()
 		n.kind = s.kindOf(c)
 		a, err := s.o.Limiter.Arrived(c.Request(), n.kind == limit.Publishes)
 		defer a.Done()

@@ -459,3 +459,32 @@ func TestAnAnnouncedBodyTakesNoMemory(t *testing.T) {
 		t.Errorf("%d bodies that did not come take %d MiB", len(all), took>>20)
 	}
 }
+
+// Large bodies share a bounded memory; small ones need none of it, and what has been
+// answered has given it back.
+func TestBodiesShareABoundedMemory(t *testing.T) {
+	w := newLimited(t, limit.Options{BodyMemory: 1 << 20}, nil)
+	stall := func(n int, header, path string) {
+		for range n {
+			c, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: h\r\n%sContent-Length: 500000\r\n\r\n%s", path, header, strings.Repeat(" ", 200_000))
+		}
+	}
+	large := strings.Repeat(" ", 500_000) + good
+	for range 20 { // one after the other they fit
+		w.do("POST", "/v1/alarms", large).want(202)
+	}
+	stall(5, "", "/v1/ingest/pagerduty") // strangers have a quarter
+	w.until("strangers to have their share", func() bool {
+		return w.do("POST", "/v1/ingest/pagerduty", large, "Authorization", "").status == 503
+	})
+	w.do("POST", "/v1/alarms", large).want(202)
+	stall(8, "Authorization: Bearer "+token(t, "ada", "publish", time.Minute)+"\r\n", "/v1/alarms")
+	w.until("all of it to be taken", func() bool { return w.do("POST", "/v1/alarms", large).status == 503 })
+	w.do("POST", "/v1/alarms", large).refused(503, "overloaded", "body-memory")
+	w.do("POST", "/v1/alarms", strings.Repeat(" ", 60_000)+critical).want(202)
+}

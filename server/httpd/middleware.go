@@ -26,9 +26,10 @@ type notes struct {
 	long   bool // a stream or a poll, whose duration says nothing
 	often  bool // a poll or a publishing: so many that only what fails is logged
 	began  time.Time
-	body   bool // the request has one that has not been read to its end
-	opens  bool // the request opens a session, which changes nothing
-	theirs bool // a status of 500 is for what the client did, as its protocol has it
+	body   bool     // the request has one that has not been read to its end
+	opens  bool     // the request opens a session, which changes nothing
+	theirs bool     // a status of 500 is for what the client did, as its protocol has it
+	held   []func() // give memory back that bodies take
 	kind   limit.Kind
 	from   netip.Addr // the client's address, behind trusted proxies too; may not be valid
 }

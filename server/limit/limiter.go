@@ -15,8 +15,8 @@ var (
 	ErrRate = errors.New("too much at once")
 	// ErrConnections: one address has too many connections.
 	ErrConnections = errors.New("too many connections")
-	// ErrFull: there are too many connections in all.
-	ErrFull = errors.New("the node has as many connections as it takes")
+	// ErrFull: there are too many connections in all, or too many large bodies.
+	ErrFull = errors.New("the node has as much to do as it takes")
 )
 
 // A Refusal says which limit was met. It is one of the errors above.
@@ -76,11 +76,12 @@ const (
 	nameConnections        = "connections"
 	nameAddressConnections = "connections-per-address"
 	nameWaiting            = "waiting-connections"
+	nameBodyMemory         = "body-memory"
 )
 
 // Names are the names of all limits.
 func Names() []string {
-	names := []string{nameConnections, nameAddressConnections, nameWaiting}
+	names := []string{nameConnections, nameAddressConnections, nameWaiting, nameBodyMemory}
 	for _, kind := range kindNames {
 		for _, scope := range scopeNames {
 			names = append(names, kind+scope)
@@ -102,6 +103,9 @@ type Options struct {
 	// and how many sockets for who their client is. One more ends the one that has
 	// waited longest; and so does one more than a fifth of them of one address.
 	Waiting int
+
+	// BodyMemory is how many bytes Hold gives out, a quarter of them to strangers.
+	BodyMemory int64
 
 	Handshakes, Requests, Publishes, Criticals, Bytes Rate
 
@@ -125,6 +129,8 @@ type Limiter struct {
 	all       meters
 	addresses *book[netip.Addr]
 	users     *book[string]
+
+	held, strangers atomic.Int64 // of BodyMemory, the strangers' part in both
 
 	doors     doors
 	anonymous room
@@ -233,4 +239,28 @@ func (l *Limiter) give(scope int, kind Kind, from netip.Addr, user string, cost 
 func (l *Limiter) refuse(name string, most int, wait time.Duration, err error) *Refusal {
 	l.refused(name)
 	return &Refusal{Limit: name, Most: most, Retry: wait.Truncate(time.Second) + time.Second, err: err}
+}
+
+// Hold takes memory for a part of a body, in bytes; release gives it back, once.
+// A stranger is a sender who is not known yet.
+func (l *Limiter) Hold(bytes int, stranger bool) (release func(), err error) {
+	most, n := l.o.Load().BodyMemory, int64(bytes)
+	if most == 0 {
+		return func() {}, nil
+	}
+	release = func() {
+		l.held.Add(-n)
+		if stranger {
+			l.strangers.Add(-n)
+		}
+	}
+	full := l.held.Add(n) > most
+	if stranger {
+		full = l.strangers.Add(n) > most/4 || full
+	}
+	if full {
+		release()
+		return nil, l.refuse(nameBodyMemory, int(most), time.Second, ErrFull)
+	}
+	return release, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,7 +49,7 @@ func TestFiveSecondsWorthComeAtOnceAndThenOneByOne(t *testing.T) {
 			t.Errorf("another address: %v", err)
 		}
 		for range 20 {
-			time.Sleep(100 * time.Millisecond)
+			<-time.After(100 * time.Millisecond)
 			if err := ask(); err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +69,7 @@ func TestABatchIsTakenWholeAndPaidForAfterwards(t *testing.T) {
 		if want := 46 * time.Second; r.Retry != want { // 50 s worth, 5 of them at once, and up to the next second
 			t.Errorf("again after %s, want %s", r.Retry, want)
 		}
-		time.Sleep(r.Retry)
+		<-time.After(r.Retry)
 		if err := publish(); err != nil {
 			t.Errorf("when it was time: %v", err)
 		}
@@ -159,9 +160,9 @@ func TestLimitsCanBeChangedWhileTheyAreKept(t *testing.T) {
 	}
 }
 
-// A million addresses, as many as an attacker has of IPv6, take as much memory as
-// are kept, and each is limited while it comes again and again.
-func TestMemoryOfAMillionAddressesIsBounded(t *testing.T) {
+// Many addresses, as an attacker has of IPv6, take as much memory as are kept, and
+// each is limited while it comes again and again.
+func TestMemoryOfManyAddressesIsBounded(t *testing.T) {
 	l := New(Options{Requests: Rate{Address: 1, User: 1}}, nil)
 	heap := func() uint64 {
 		runtime.GC()
@@ -172,9 +173,9 @@ func TestMemoryOfAMillionAddressesIsBounded(t *testing.T) {
 	before := heap()
 	var ip [16]byte
 	ip[0] = 0x20
-	for i := range 1_000_000 {
+	for i := range 300_000 {
 		ip[5], ip[6], ip[7] = byte(i>>16), byte(i>>8), byte(i)
-		if err := l.Admit(Requests, netip.AddrFrom16(ip), fmt.Sprint("user ", i), 1); err != nil {
+		if err := l.Admit(Requests, netip.AddrFrom16(ip), "user "+strconv.Itoa(i), 1); err != nil {
 			t.Fatal(i, err)
 		}
 	}
@@ -188,7 +189,7 @@ func TestMemoryOfAMillionAddressesIsBounded(t *testing.T) {
 	took := int64(heap()) - int64(before)
 	t.Logf("%d addresses and %d users take %.1f MiB", l.addresses.len(), l.users.len(), float64(took)/(1<<20))
 	if took > most {
-		t.Errorf("a million addresses and users took %d bytes", took)
+		t.Errorf("many addresses and users took %d bytes", took)
 	}
 	for range 5 { // a moment of the last one's second has passed
 		if err := l.Admit(Requests, netip.AddrFrom16(ip), "", 1); err != nil {

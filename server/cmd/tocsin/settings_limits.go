@@ -14,6 +14,7 @@ type limitSettings struct {
 	MaxConnections                int
 	AddressConnections            int
 	WaitingConnections            int
+	BodyMemory                    int64
 
 	Handshakes, Requests, Publishes, Criticals limit.Rate
 	PublishBytes                               sizes
@@ -27,7 +28,7 @@ type sizes struct{ All, Address, User int64 }
 func defaultLimits() limitSettings {
 	return limitSettings{
 		TrustedProxies: []string{}, UnlimitedFrom: []string{"127.0.0.0/8", "::1/128"},
-		AddressConnections: 5000, WaitingConnections: 5000,
+		AddressConnections: 5000, WaitingConnections: 5000, BodyMemory: 128 << 20,
 		Handshakes: limit.Rate{All: 5000, Address: 1000, User: 100},
 		Requests:   limit.Rate{All: 50_000, Address: 5000, User: 1000},
 		Criticals:  limit.Rate{All: 10_000, Address: 1000, User: 1000},
@@ -46,6 +47,7 @@ func (s *settings) limiting() []setting {
 		{name: "connections", value: count(&l.MaxConnections, 0, math.MaxInt32), help: "connections in all; 0 is nine tenths of the files that may be open"},
 		{name: "connections-per-address", value: count(&l.AddressConnections, 0, math.MaxInt32), help: "connections of one address; 0 for no limit"},
 		{name: "waiting-connections", value: count(&l.WaitingConnections, 0, math.MaxInt32), help: "connections that have not said a whole request yet; 0 for no limit"},
+		{name: "body-memory", value: sized(&l.BodyMemory, 0, maxSize), help: "memory for large bodies that are being read or published; 0 for no limit"},
 	}
 	for _, r := range []struct {
 		name, what string
@@ -71,6 +73,7 @@ func (s *settings) limiting() []setting {
 func (s *limitSettings) options() (limit.Options, error) {
 	o := limit.Options{
 		Connections: s.MaxConnections, AddressConnections: s.AddressConnections, Waiting: s.WaitingConnections,
+		BodyMemory: s.BodyMemory,
 		Handshakes: s.Handshakes, Requests: s.Requests, Publishes: s.Publishes, Criticals: s.Criticals,
 		Bytes: limit.Rate{All: int(s.PublishBytes.All), Address: int(s.PublishBytes.Address), User: int(s.PublishBytes.User)},
 	}
