@@ -185,7 +185,7 @@ func TestMemoryOfManyAddressesIsBounded(t *testing.T) {
 	if n := l.users.len(); n > mostKeys {
 		t.Errorf("%d users are kept", n)
 	}
-	const most = 48 << 20
+	const most = 32 << 20
 	took := int64(heap()) - int64(before)
 	t.Logf("%d addresses and %d users take %.1f MiB", l.addresses.len(), l.users.len(), float64(took)/(1<<20))
 	if took > most {
