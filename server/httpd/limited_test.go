@@ -103,6 +103,17 @@ func TestHandshakesOfAUserAndOfAnAddress(t *testing.T) {
 // A message says who somebody is in place of the handshake, and costs the same.
 func TestAHandshakeByMessageIsOne(t *testing.T) {
 	w := newLimited(t, limit.Options{Handshakes: limit.Rate{User: slow}}, nil)
+	defer func() { // who has not begun is sent away, and may come back
+		conn := w.handshake("")
+		text := `{"op":"auth","token":"` + token(t, "ada", "inbox", time.Minute) + `"}`
+		if _, err := conn.Write(append([]byte{0x81, 0x80 | 126, byte(len(text) >> 8), byte(len(text)), 0, 0, 0, 0}, text...)); err != nil {
+			t.Fatal(err)
+		}
+		said, err := io.ReadAll(conn)
+		if code := "\x11\x4dslow down"; err != nil || !strings.Contains(string(said), code) { // 4429
+			t.Errorf("%q, %v; want a close with %q", said, err, code)
+		}
+	}()
 	conn := w.dial()
 	for range 10 {
 		answer := ask(t, conn, `{"op":"auth","ref":"r","token":"`+token(t, "ada", "inbox publish admin", time.Minute)+`"}`)
