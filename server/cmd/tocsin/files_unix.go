@@ -14,5 +14,5 @@ func openFiles() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		return 0
 	}
-	return int(min(uint64(l.Cur), math.MaxInt32)) //nolint:unconvert // it is signed elsewhere
+	return int(min(uint64(l.Cur), math.MaxInt32))
 }
