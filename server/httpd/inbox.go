@@ -24,7 +24,7 @@ func client(id auth.Identity) transports.Client {
 // client is the client with the address that the request came from.
 func (s *Server) client(c echo.Context, id auth.Identity) transports.Client {
 	who := client(id)
-	who.From = s.from(c.Request())
+	who.From = from(c)
 	return who
 }
 

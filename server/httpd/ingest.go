@@ -80,8 +80,8 @@ func (s *Server) postAlertmanager(c echo.Context, id auth.Identity) error {
 	results := s.o.Alarms.Publish(ctx, id.User, p.events)
 	s.fireAgain(ctx, id.User, p.events, results)
 	for i := range results {
-		if ofStorage(results[i].Err) {
-			return results[i].Err
+		if passing(results[i].Err) {
+			return busy(results[i].Err)
 		}
 	}
 	if err := s.putAside(ctx, p.door, id.User, items, results); err != nil {
@@ -220,11 +220,14 @@ func (s *Server) identifyPagerDuty(c echo.Context, routingKey string) (auth.Iden
 	}
 	id, err := s.o.Auth.Verify(c.Request().Context(), routingKey)
 	if err != nil {
-		return auth.Identity{}, err
+		return auth.Identity{}, s.strange(c, err)
 	}
 	note(c).user = id.User
 	if !id.Has(auth.ScopePublish) {
 		return auth.Identity{}, &scopeError{auth.ScopePublish}
+	}
+	if err := s.admit(c, id.User, auth.ScopePublish); err != nil {
+		return auth.Identity{}, err
 	}
 	return id, s.loaded()
 }

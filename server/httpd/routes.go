@@ -20,8 +20,11 @@ func (s *Server) routes() {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
-	e.Use(s.access, s.headers, s.recover, s.cors)
+	e.Use(s.access, s.headers, s.recover, s.cors, s.limited)
 	s.echo = e
+	for _, path := range publishingDoors {
+		s.doors[path] = true
+	}
 
 	e.GET("/v1/inbox", s.as(auth.ScopeInbox, s.getInbox))
 	e.GET("/v1/inbox/sse", s.getStream)
@@ -98,7 +101,7 @@ func (s *Server) identify(c echo.Context, scope string) (auth.Identity, error) {
 	r := c.Request()
 	id, from, err := s.o.Auth.Authenticate(r.Context(), r)
 	if err != nil {
-		return auth.Identity{}, err
+		return auth.Identity{}, s.strange(c, err)
 	}
 	note(c).user = id.User
 	// What a browser sends by itself must come from a page of our own. Forms of
@@ -109,6 +112,9 @@ func (s *Server) identify(c echo.Context, scope string) (auth.Identity, error) {
 	}
 	if !id.Has(scope) {
 		return auth.Identity{}, &scopeError{scope}
+	}
+	if err := s.admit(c, id.User, scope); err != nil {
+		return auth.Identity{}, err
 	}
 	return id, s.loaded()
 }

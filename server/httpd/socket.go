@@ -12,6 +12,7 @@ import (
 	"tocsin/server/alarm"
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
+	"tocsin/server/limit"
 	"tocsin/server/metrics"
 	"tocsin/transports"
 	"tocsin/transports/carrier/ws"
@@ -55,14 +56,14 @@ func (s *Server) upgrade(c echo.Context, sv *service, begin func(*ws.Conn, trans
 	if s.Draining() {
 		return errDraining
 	}
-	from := s.from(c.Request())
 	// The handshake's request ends when this is answered; the conversation goes on
 	// until its connection ends, or the drain ends it.
 	err := sv.carrier.Serve(c.Response(), c.Request(), func(conn *ws.Conn) ws.Conversation {
 		sv.counted.Opened()
-		host := &attendance{s: s, counted: sv.counted, transport: sv.transport, from: from}
+		host := &attendance{s: s, counted: sv.counted, transport: sv.transport, from: from(c)}
 		talk, end := begin(conn, host)
 		host.enter(end)
+		host.wait(note(c).from, end)
 		return talk
 	})
 	var refused *ws.HandshakeError
@@ -159,6 +160,11 @@ func (s *Server) admits(scope string) func(context.Context, string) (transports.
 		if !id.Has(scope) {
 			return transports.Identity{}, &scopeError{scope}
 		}
+		if scope != auth.ScopePublish {
+			if err := s.o.Limiter.AdmitUser(limit.Handshakes, id.User, 1); err != nil {
+				return transports.Identity{}, err
+			}
+		}
 		return *identity(id), nil
 	}
 }
@@ -197,6 +203,8 @@ func (k socketCommands) Publish(ctx context.Context, c transports.Client, events
 	if err := p.readArray(text); err != nil {
 		return nil, err
 	}
+	ctx = visited(ctx, &visit{user: c.User})
+	k.s.weigh(ctx, len(text))
 	results := k.s.o.Alarms.Publish(ctx, c.User, p.events)
 	if err := refused(results, len(p.lines), false); err != nil {
 		return nil, err

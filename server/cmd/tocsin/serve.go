@@ -22,6 +22,7 @@ import (
 	"tocsin/server/httpd"
 	"tocsin/server/inbox"
 	"tocsin/server/ingest"
+	"tocsin/server/limit"
 	"tocsin/server/metrics"
 	"tocsin/server/natslog"
 	"tocsin/server/presence"
@@ -76,6 +77,7 @@ type node struct {
 	keyFiles  stamps
 	cert      *httpd.Certificate // nil without TLS
 	certFiles stamps
+	limiter   *limit.Limiter
 	public    net.Listener
 	ops       net.Listener // nil if switched off
 	porch     httpd.Porch  // who answers at both until the doors open
@@ -177,6 +179,10 @@ func (n *node) listen(ctx context.Context) (err error) {
 		}
 		n.porch.Ops(n.ops)
 	}
+	if err := n.limits(); err != nil {
+		return err
+	}
+	n.public = n.limiter.Listener(n.public)
 	if n.conf.shared() {
 		n.porch.Public(n.public)
 	}
@@ -295,6 +301,7 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 		Trail: n.trail(), AdminApart: n.conf.Admin == adminOps,
 		Compat:  compat,
 		Backup:  n.backup,
+		Limiter: n.limiter,
 		Metrics: n.metrics, Logger: n.logger,
 		Origins:     n.conf.AllowedOrigins,
 		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,

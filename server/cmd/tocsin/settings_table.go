@@ -53,7 +53,7 @@ const (
 func (s *settings) table() []setting {
 	return slices.Concat(
 		s.connecting(), s.tokens(), s.meaning(), s.telling(), s.keeping(), s.severalMachines(),
-		s.reading(), s.compatible(), s.patience(), s.sizes(), s.running(),
+		s.reading(), s.compatible(), s.patience(), s.sizes(), s.limiting(), s.running(),
 	)
 }
 
