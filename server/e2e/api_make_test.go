@@ -10,14 +10,17 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"tocsin/server/auth"
 )
 
 // A maker makes requests of the document's schemas: good ones, nearly good ones and
 // hostile ones. It belongs to one goroutine.
 type maker struct {
-	a     *api
-	r     *rand.Rand
-	known *known
+	a      *api
+	r      *rand.Rand
+	known  *known
+	people map[string]person
 }
 
 // known is what answers have told: values of schemas, by their names.
@@ -288,8 +291,14 @@ func (m *maker) corrupt(b []byte) []byte {
 
 // request makes the next request for an operation: a third of them good, a third with
 // one thing that is wrong, a third with more.
-func (m *maker) request(o *operation) *made {
-	q := &made{o: o, method: o.method, header: http.Header{}}
+func (m *maker) request(o *operation, who string) *made {
+	q := &made{o: o, method: o.method, header: http.Header{}, who: who}
+	if _, socket := o.answers[http.StatusSwitchingProtocols]; socket && m.chance(40) {
+		for name, value := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket",
+			"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
+			q.header.Set(name, value)
+		}
+	}
 	wrong := m.r.IntN(3)
 	m.fill(q, wrong)
 	m.fillBody(q, wrong)
@@ -381,7 +390,7 @@ func (m *maker) fillBody(q *made, wrong int) {
 	schema := q.o.bodies[t]
 	switch {
 	case t == "application/x-www-form-urlencoded":
-		q.body = m.form(schema, wrong)
+		q.body = m.form(q, schema, wrong)
 	case t == "application/x-ndjson":
 		q.body = m.lines(q.o, wrong)
 	default:
@@ -402,7 +411,12 @@ func (m *maker) fillBody(q *made, wrong int) {
 	}
 }
 
-func (m *maker) form(schema object, wrong int) []byte {
+// isForm says whether an operation is a form of the page.
+func isForm(o *operation) bool {
+	return o.bodies["application/x-www-form-urlencoded"] != nil && strings.HasPrefix(o.path, "/inbox/")
+}
+
+func (m *maker) form(q *made, schema object, wrong int) []byte {
 	form := url.Values{}
 	properties, _ := schema["properties"].(object)
 	for _, name := range sortedKeys(properties) {
@@ -419,6 +433,12 @@ func (m *maker) form(schema object, wrong int) []byte {
 		form.Set(name, fmt.Sprint(value))
 		if wrong > 0 && m.chance(20*wrong) {
 			form.Set(name, pick(m.r, hostile))
+		}
+	}
+	if token := m.people[q.who].token; isForm(q.o) && m.chance(85) {
+		form.Set("csrf", auth.CSRFToken(token))
+		if q.o.path == "/inbox/login" {
+			form.Set("token", token)
 		}
 	}
 	return []byte(form.Encode())

@@ -59,5 +59,8 @@ func (a *attendance) Ended(why error) {
 		a.present.Close()
 	}
 	a.counted.Closed(reasonOf(why))
+	if a.present != nil {
+		a.s.traceEnded(a.present.User(), a.transport, why)
+	}
 	a.s.sessions.leave(a.seat)
 }

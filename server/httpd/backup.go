@@ -27,7 +27,8 @@ func (s *Server) postBackup(c echo.Context, _ auth.Identity) error {
 		return &transports.ParamError{Param: "last", Detail: fmt.Sprintf("want 1 or 0, not %.40q", value)}
 	}
 	note(c).long = true
-	w := &steadyWriter{c: c, rc: http.NewResponseController(c.Response()), timeout: s.o.AnswerTimeout}
+	w := &steadyWriter{c: c, rc: http.NewResponseController(c.Response()), timeout: s.o.AnswerTimeout, contentType: "application/zip"}
+	c.Response().Header().Set("Content-Disposition", `attachment; filename="tocsin-backup.zip"`)
 	err := s.o.Backup(c.Request().Context(), w, last)
 	if err != nil && w.begun {
 		note(c).err = err
@@ -43,14 +44,15 @@ type steadyWriter struct {
 	rc      *http.ResponseController
 	timeout time.Duration
 	begun   bool
+	// contentType is that of the answer.
+	contentType string
 }
 
 func (w *steadyWriter) Write(p []byte) (int, error) {
 	if !w.begun {
 		w.begun = true
 		h := w.c.Response().Header()
-		h.Set("Content-Type", "application/zip")
-		h.Set("Content-Disposition", `attachment; filename="tocsin-backup.zip"`)
+		h.Set("Content-Type", w.contentType)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Accel-Buffering", "no")
 		w.c.Response().WriteHeader(http.StatusOK)

@@ -65,6 +65,9 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 		if !n.long && c.Path() != "" {
 			s.o.Metrics.Answered(r.Method+" "+c.Path(), status, took)
 		}
+		if s.o.Trace.Wanted() {
+			s.traceRequest(c, status, took)
+		}
 		level := slog.LevelInfo
 		switch {
 		case status >= 500 && !n.theirs:

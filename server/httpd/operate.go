@@ -24,10 +24,12 @@ const maxIDsBody = 1 << 20
 // do is the one way in which anybody does something to an alarm, whatever it came
 // over.
 func (s *Server) do(ctx context.Context, c transports.Client, what transports.Command) (alarm.Alarm, error) {
-	return s.o.Alarms.Do(ctx, alarm.Command{
+	a, err := s.o.Alarms.Do(ctx, alarm.Command{
 		Op: alarm.Op(what.Op), User: c.User, Groups: c.Groups,
 		ID: what.Alarm, Rev: what.Rev, Note: what.Note, Until: what.Until,
 	})
+	s.traceCommand(c.User, what.Op, what.Alarm, 0, err)
+	return a, err
 }
 
 // ackAll acknowledges many alarms; field is what the client calls the list. What
@@ -41,6 +43,7 @@ func (s *Server) ackAll(ctx context.Context, c transports.Client, field string, 
 		commands[i] = alarm.Command{Op: alarm.Acknowledge, User: c.User, Groups: c.Groups, ID: id, Note: text}
 	}
 	done, err := s.o.Alarms.DoAll(ctx, commands)
+	s.traceCommand(c.User, string(alarm.Acknowledge), "", len(ids), err)
 	if err != nil {
 		return nil, err
 	}

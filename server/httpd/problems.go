@@ -18,6 +18,7 @@ import (
 	explaining "tocsin/server/explain"
 	"tocsin/server/inbox"
 	"tocsin/server/ingest"
+	"tocsin/server/trace"
 	"tocsin/transports"
 	"tocsin/transports/carrier/sockjs"
 	"tocsin/transports/carrier/ws"
@@ -124,6 +125,7 @@ var kinds = []struct {
 	{ingest.ErrNotCloudEvents, kind{"media-type", 415, "Send JSON", 0}},
 	{auth.ErrTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{errTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
+	{trace.ErrTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{sockjs.ErrFull, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{sockjs.ErrClosed, kind{"draining", 503, "The node is going down", time.Second}},
 	{errDraining, kind{"draining", 503, "The node is going down", time.Second}},

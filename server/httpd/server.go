@@ -51,6 +51,7 @@ type Server struct {
 	longPoll *metrics.Transport
 	html     *metrics.Transport
 	waits    map[string]*metrics.Delivery // by transport
+	limits   atomic.Pointer[Adjustable]   // those of the Options that may change
 	begun    time.Time
 	origins  transports.Origins
 }
@@ -61,6 +62,8 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("httpd: View, Marks, Auth, Alarms and Directory are required")
 	}
 	s := &Server{o: o.withDefaults(), sharing: map[string]bool{}}
+	limits := s.o.adjustable()
+	s.limits.Store(&limits)
 	var err error
 	if s.origins, err = transports.ParseOrigins(s.o.Origins); err != nil {
 		return nil, err
