@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -63,6 +64,18 @@ func (s *Server) readBody(c echo.Context, limit int) ([]byte, error) {
 	}
 	bodyDone(c)
 	return buf.Bytes(), nil
+}
+
+// A sentBody is a request's body: what cannot be read of it, because it breaks the
+// rules of HTTP or ends early, is its sender's fault.
+type sentBody struct{ io.ReadCloser }
+
+func (b sentBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("%w: the body cannot be read: %w", alarm.ErrMalformed, err)
+	}
+	return n, err
 }
 
 // slowBody bounds how long the body may take. The bound stays, unless bodyDone is

@@ -47,6 +47,9 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		n, r := note(c), c.Request()
 		n.began, n.body = time.Now(), r.ContentLength != 0
+		if n.body {
+			r.Body = sentBody{r.Body}
+		}
 		if s.Draining() {
 			// The next request comes over another connection, perhaps to another node.
 			c.Response().Header().Set("Connection", "close")
