@@ -226,6 +226,10 @@ func (s *server) request(method, path, token, body string, header ...string) ans
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
 	}
+	bare, _, _ := strings.Cut(path, "?")
+	if err := openAPI().check(method, bare, a); err != nil {
+		s.t.Errorf("not as docs/openapi.yaml has it: %v", err)
+	}
 	return a
 }
 
