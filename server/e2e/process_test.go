@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,6 +43,9 @@ func TestMain(m *testing.M) {
 		return m.Run()
 	}())
 }
+
+// leaks find a token in a log: no server of any of these tests may write one.
+var leaks = regexp.MustCompile(`eyJ[\w-]{8,}\.[\w-]{8,}`)
 
 // A server is a running `tocsin serve` with its data.
 type server struct {
@@ -127,6 +131,9 @@ func (s *server) up() error {
 		for in.Scan() {
 			if !s.tells || !strings.Contains(in.Text(), `"level":"INFO","msg":"request"`) {
 				fmt.Fprintln(log, in.Text())
+			}
+			if leaks.MatchString(in.Text()) || strings.Contains(in.Text(), string(s.secret)) {
+				s.t.Errorf("a secret in the log: %s", in.Text())
 			}
 			var line struct{ Msg, HTTP, Ops, MQTT string }
 			if json.Unmarshal(in.Bytes(), &line) == nil && line.Msg == "serving" {
