@@ -59,6 +59,8 @@ type server struct {
 	// tells keeps what all starts say but for requests that went well, so that a
 	// long run's end still has its beginning.
 	tells bool
+	// hears, unless nil, gets every line of the log; set before the start.
+	hears func(line string)
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -131,6 +133,9 @@ func (s *server) up() error {
 		for in.Scan() {
 			if !s.tells || !strings.Contains(in.Text(), `"level":"INFO","msg":"request"`) {
 				fmt.Fprintln(log, in.Text())
+			}
+			if s.hears != nil {
+				s.hears(in.Text())
 			}
 			if leaks.MatchString(in.Text()) || strings.Contains(in.Text(), string(s.secret)) {
 				s.t.Errorf("a secret in the log: %s", in.Text())

@@ -152,3 +152,25 @@ func TestTheCommandTracePrintsUntilItsTimeIsOver(t *testing.T) {
 		t.Errorf("somebody without admin: %s, %v", errs, err)
 	}
 }
+
+func TestATraceHearsOfAllNodes(t *testing.T) {
+	nodes := newNodes(t, "gw1", "gw2")
+	lines := nodes[0].follow("anna")
+	wantLine(t, lines, "tracing", nil)
+	within(t, patience, "the other node knows whom somebody follows", func() bool {
+		nodes[1].want(nodes[1].request("GET", "/v1/inbox", nodes[1].token("anna", "inbox"), ""), 200)
+		select {
+		case l := <-lines:
+			return l.Node == "gw2" && l.User == "anna"
+		default:
+			return false
+		}
+	})
+	nodes[1].socket("anna")
+	wantLine(t, lines, "connected", func(l traceLine) bool { return l.Node == "gw2" && l.Transport == "websocket" })
+	within(t, patience, "the first node hears the other one, and kicks", func() bool {
+		got := nodes[0].want(nodes[0].request("DELETE", "/v1/users/anna/connections", nodes[0].root(), ""), 200)
+		return !strings.Contains(got.body, `"ended":0`)
+	})
+	wantLine(t, lines, "ended", func(l traceLine) bool { return l.Node == "gw2" && l.Reason == "kicked" })
+}
