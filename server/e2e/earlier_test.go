@@ -120,7 +120,12 @@ func TestTodaysProgramServesWhatAnEarlierOneStored(t *testing.T) {
 		}
 	}
 	for _, who := range []string{"anna", "bob"} {
-		same(who, "/v1/inbox?cursor=earliest&limit=1000", "inbox-of-"+who+".json")
+		at := "earliest"
+		for page := 1; page <= 4; page++ {
+			name := fmt.Sprintf("inbox-of-%s-%d.json", who, page)
+			same(who, "/v1/inbox?limit=1000&cursor="+at, name) // by the cursor of then
+			at = toldPage(t, name).Cursor
+		}
 		same(who, "/v1/alarms?state=all&limit=1000", "alarms-of-"+who+".json")
 		same(who, "/v1/counts", "counts-of-"+who+".json") // with it, read marks of both kinds
 	}
@@ -149,25 +154,42 @@ func TestTodaysProgramServesWhatAnEarlierOneStored(t *testing.T) {
 	s.want(s.request("GET", "/v1/alarms/"+ids[1], people["anna"], ""), 200)
 }
 
-// resumesFromThen reads on from a cursor that the earlier program gave: what follows
-// it comes once, in order, without a gap.
+// A pageOfThen is a page that the earlier program gave.
+type pageOfThen struct {
+	Entries []struct{ Seq uint64 }
+	Cursor  string
+	Gap     any
+}
+
+func toldPage(t *testing.T, name string) (p pageOfThen) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(toldBy(t, name)), &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// resumesFromThen reads on from a cursor that the earlier program gave while more was
+// published: what follows it comes once, in order, without a gap.
 func (s *server) resumesFromThen(token string) {
 	s.t.Helper()
-	type page struct {
-		Entries []struct{ Seq uint64 }
-		Cursor  string
-		Gap     any
+	var want []struct{ Seq uint64 }
+	for page := 1; page <= 4; page++ {
+		want = append(want, toldPage(s.t, fmt.Sprintf("inbox-of-anna-%d.json", page)).Entries...)
 	}
-	var all, first, rest page
-	for name, into := range map[string]*page{"inbox-of-anna.json": &all, "page-of-ten.json": &first} {
-		if err := json.Unmarshal([]byte(toldBy(s.t, name)), into); err != nil {
-			s.t.Fatal(err)
+	first := toldPage(s.t, "page-of-ten.json")
+	want = want[len(first.Entries):]
+	var got []struct{ Seq uint64 }
+	for at := first.Cursor; len(got) < len(want); {
+		var p pageOfThen
+		s.want(s.request("GET", "/v1/inbox?limit=1000&cursor="+at, token, ""), 200).json(s.t, &p)
+		if got = append(got, p.Entries...); p.Gap != nil || len(p.Entries) == 0 {
+			break
 		}
+		at = p.Cursor
 	}
-	s.want(s.request("GET", "/v1/inbox?limit=1000&cursor="+first.Cursor, token, ""), 200).json(s.t, &rest)
-	want := all.Entries[len(first.Entries):]
-	if rest.Gap != nil || !reflect.DeepEqual(rest.Entries, want) || len(want) == 0 {
-		s.t.Errorf("from a cursor of then: gap %v, %d entries, want %d", rest.Gap, len(rest.Entries), len(want))
+	if !reflect.DeepEqual(got, want) || len(want) < 20 {
+		s.t.Errorf("from a cursor of then: %v, want %v", got, want)
 	}
 }
 

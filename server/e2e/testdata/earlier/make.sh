@@ -66,7 +66,11 @@ call root POST /v1/alarms '{"device":"pump-6","type":"after","severity":"critica
 call bob POST /v1/inbox/read "{\"ids\":[\"$(call bob GET '/v1/alarms?limit=1' | grep -o '"id":"[^"]*"' | head -1 | cut -d'"' -f4)\"]}"
 call root DELETE /v1/devices/pump-5
 for who in anna bob; do
-	tell "$who" '/v1/inbox?cursor=earliest&limit=1000' "inbox-of-$who"
+	at=earliest
+	for page in 1 2 3 4; do
+		tell "$who" "/v1/inbox?cursor=$at&limit=1000" "inbox-of-$who-$page"
+		at=$(grep -o '"cursor":"[^"]*","more"' "$here/told/inbox-of-$who-$page.json" | cut -d'"' -f4)
+	done
 	tell "$who" '/v1/alarms?state=all&limit=1000' "alarms-of-$who"
 	tell "$who" /v1/counts "counts-of-$who"
 done
