@@ -23,11 +23,15 @@ type Trail interface {
 
 var _ Trail = (*audit.Trail)(nil)
 
-// from is the address that a request came from, without the port.
-func (s *Server) from(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+// from is the address that a request came from, without the port; behind trusted
+// proxies the client's.
+func from(c echo.Context) string {
+	if addr := note(c).from; addr.IsValid() {
+		return addr.String()
+	}
+	host, _, err := net.SplitHostPort(c.Request().RemoteAddr)
 	if err != nil {
-		return r.RemoteAddr
+		return c.Request().RemoteAddr
 	}
 	return host
 }
@@ -45,7 +49,7 @@ func (s *Server) administered(c echo.Context, id auth.Identity, what string, on 
 	if s.o.Trail == nil {
 		return
 	}
-	r := audit.Record{By: id.User, From: s.from(c.Request()), What: what, On: on, Request: requestID(c)}
+	r := audit.Record{By: id.User, From: from(c), What: what, On: on, Request: requestID(c)}
 	if details != nil {
 		r.Details, _ = json.Marshal(details) // ours always can be
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -46,8 +48,30 @@ func (s *Server) stateHandler() http.Handler {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
+	return s.patient(mux)
 }
+
+// patient bounds how long a client of the listener of operation may take to send
+// its request and to accept the answer. A profile is written when its time is over.
+func (s *Server) patient(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rc, took := http.NewResponseController(w), s.o.AnswerTimeout
+		if seconds, err := strconv.Atoi(r.URL.Query().Get("seconds")); err == nil && seconds > 0 {
+			took += time.Duration(min(seconds, int(maxProfile/time.Second))) * time.Second
+		} else if r.URL.Path == "/debug/pprof/profile" {
+			took += defaultProfile
+		}
+		_ = rc.SetReadDeadline(time.Now().Add(s.o.BodyTimeout + took))
+		_ = rc.SetWriteDeadline(time.Now().Add(took))
+		next.ServeHTTP(w, r)
+	})
+}
+
+// How long a profile takes unless it says so itself, and at most.
+const (
+	defaultProfile = 30 * time.Second
+	maxProfile     = 10 * time.Minute
+)
 
 // ready says why the node should get no new clients now.
 func (s *Server) ready() error {

@@ -20,8 +20,11 @@ func (s *Server) routes() {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
-	e.Use(s.access, s.headers, s.recover, s.cors)
+	e.Use(s.access, s.headers, s.recover, s.cors, s.limited)
 	s.echo = e
+	for _, path := range publishingDoors {
+		s.doors[path] = true
+	}
 
 	e.GET("/v1/inbox", s.as(auth.ScopeInbox, s.getInbox))
 	e.GET("/v1/inbox/sse", s.getStream)
@@ -64,12 +67,14 @@ func (s *Server) routes() {
 	e.GET("/v1/presence", s.as(auth.ScopeAdmin, s.getPresence))
 	e.GET("/v1/audit", s.as(auth.ScopeAdmin, s.getAudit))
 	e.GET("/v1/stats", s.as(auth.ScopeAdmin, s.getStats))
+	e.GET("/v1/trace", s.as(auth.ScopeAdmin, s.getTrace))
 
 	e.GET("/v1/transports", s.getTransports)
 	e.POST("/v1/ticket", s.as(auth.ScopeInbox, s.postTicket))
 	e.POST("/v1/backup", s.as(auth.ScopeAdmin, s.postBackup))
 	e.POST("/v1/revocations", s.as(auth.ScopeAdmin, s.postRevocation))
 	e.GET("/problems/:name", problemText)
+	e.GET("/openapi.yaml", getOpenAPI)
 	s.pages(e)
 }
 
@@ -98,7 +103,7 @@ func (s *Server) identify(c echo.Context, scope string) (auth.Identity, error) {
 	r := c.Request()
 	id, from, err := s.o.Auth.Authenticate(r.Context(), r)
 	if err != nil {
-		return auth.Identity{}, err
+		return auth.Identity{}, s.strange(c, err)
 	}
 	note(c).user = id.User
 	// What a browser sends by itself must come from a page of our own. Forms of
@@ -109,6 +114,9 @@ func (s *Server) identify(c echo.Context, scope string) (auth.Identity, error) {
 	}
 	if !id.Has(scope) {
 		return auth.Identity{}, &scopeError{scope}
+	}
+	if err := s.admit(c, id.User, scope); err != nil {
+		return auth.Identity{}, err
 	}
 	return id, s.loaded()
 }

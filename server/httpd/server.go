@@ -36,6 +36,7 @@ type Server struct {
 	carriers []interface{ Close() } // of all services
 	secrets  []string               // paths below which a path is a secret
 	sharing  map[string]bool        // routes that judge origins themselves
+	doors    map[string]bool        // routes that publish
 	closers  []func()               // called when all have gone
 
 	ws         *service // of readers,
@@ -51,6 +52,7 @@ type Server struct {
 	longPoll *metrics.Transport
 	html     *metrics.Transport
 	waits    map[string]*metrics.Delivery // by transport
+	limits   atomic.Pointer[Adjustable]   // those of the Options that may change
 	begun    time.Time
 	origins  transports.Origins
 }
@@ -60,7 +62,10 @@ func New(o Options) (*Server, error) {
 	if o.View == nil || o.Marks == nil || o.Auth == nil || o.Alarms == nil || o.Directory == nil {
 		return nil, errors.New("httpd: View, Marks, Auth, Alarms and Directory are required")
 	}
-	s := &Server{o: o.withDefaults(), sharing: map[string]bool{}}
+	s := &Server{o: o.withDefaults(), sharing: map[string]bool{}, doors: map[string]bool{}}
+	s.o.Alarms = limitedAlarms{s.o.Alarms, s.o.Limiter}
+	limits := s.o.adjustable()
+	s.limits.Store(&limits)
 	var err error
 	if s.origins, err = transports.ParseOrigins(s.o.Origins); err != nil {
 		return nil, err
@@ -96,6 +101,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.ops = s.opsHandler()
 	s.public = s.server(s.echo)
+	s.public.ConnContext, s.public.ConnState = s.o.Limiter.ConnContext, s.o.Limiter.ConnState
 	s.private = s.server(s.ops)
 	return s, nil
 }

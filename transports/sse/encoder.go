@@ -231,7 +231,7 @@ func (e *encoder) begin() error {
 		e.taken(nil)
 		return nil //nolint:nilerr // then it goes this way
 	}
-	if tcp, ok := transports.Unwrap(conn).(*net.TCPConn); ok {
+	if tcp, ok := transports.Unwrap(conn).(interface{ SetWriteBuffer(bytes int) error }); ok {
 		_ = tcp.SetWriteBuffer(sendBuffer)
 	}
 	h.Set("Connection", "close")

@@ -73,7 +73,6 @@ func (o *demoOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	n := newNode(conf, logger)
-	n.interactive = true
 	n.serving = func(address string) {
 		n.background.Go(func() { // ends with running
 			if err := n.play(n.running, func() error { return welcome(cmd.OutOrStdout(), address, secret) }); err != nil && n.running.Err() == nil {

@@ -76,6 +76,7 @@ type settings struct {
 	LogLevel, LogFormat   string
 
 	clusterSettings
+	limitSettings
 }
 
 // Words of the settings that choose.
@@ -110,6 +111,7 @@ func defaults() settings {
 		FrameEntries: 100, FrameBytes: 64 << 10, PageBytes: 1 << 20, BatchEvents: 5000, BatchBytes: 5 << 20,
 		Drain: 30 * time.Second, Linger: 5 * time.Second, LeaseTTL: 10 * time.Second,
 		LogLevel: "info", LogFormat: formatText,
+		limitSettings:   defaultLimits(),
 		clusterSettings: clusterSettings{ClusterName: "tocsin", ClusterPeers: []string{}},
 	}
 }
