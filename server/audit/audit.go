@@ -24,6 +24,7 @@ const (
 	Import       = "directory.import"
 	Revoke       = "token.revoke"
 	Kick         = "user.kick"
+	Trace        = "user.trace"
 	Backup       = "backup"
 )
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"tocsin/server/audit"
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
 	"tocsin/server/trace"
@@ -45,6 +46,9 @@ func (s *Server) getTrace(c echo.Context, id auth.Identity) error {
 	}
 	defer f.Close()
 	note(c).long = true
+	s.administered(c, id, audit.Trace, []string{user}, struct {
+		Seconds int `json:"seconds"`
+	}{seconds})
 	s.o.Logger.Info("a user is traced", "user", user, "by", id.User, "seconds", seconds)
 	ctx, leave := s.session(c.Request().Context(), id, false)
 	defer leave()

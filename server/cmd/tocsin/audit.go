@@ -26,7 +26,7 @@ func newAudit() *cobra.Command {
 		GroupID: groupClient,
 		Long: `Lists what people did, the newest first: commands to alarms (alarm.ack, alarm.clear,
 alarm.shelve …), changes of the directory (device.put, user.delete, directory.import …),
-token.revoke, user.kick and backup. Needs the scope admin.
+token.revoke, user.kick, user.trace and backup. Needs the scope admin.
 
 --what takes one of these words, or what stands before the dot. --since takes a time
 (RFC 3339) or how long ago (24h). --json prints one JSON object a line, with everything
