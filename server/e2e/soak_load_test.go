@@ -1,0 +1,238 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// disturb does all that is not publishing and reading: clerks who acknowledge, an
+// administrator who kicks, readers who do not read, and clients that know nothing.
+func (k *soak) disturb(ctx context.Context, all *sync.WaitGroup, hoppers []*hopper) {
+	all.Go(func() { k.clerk(ctx) }) // ends with the load
+	all.Go(func() {                 // ends with the load
+		for n := k.turn; ctx.Err() == nil; n++ {
+			pause(ctx, k.long/5)
+			if ctx.Err() == nil {
+				k.kicked++
+				k.status(ctx, "DELETE", "/v1/users/"+hoppers[n%len(hoppers)].user+"/connections", k.s.root(), "", 200, 204)
+			}
+		}
+	})
+	for i := range soakSlow {
+		all.Go(func() { k.dawdle(ctx, i) }) // ends with the load
+	}
+	all.Go(func() { k.strangers(ctx) }) // ends with the load
+	all.Go(func() {                     // ends with the load
+		for i := range 3 {
+			out, err := k.s.mosquitto(k.s.token("meter", "publish", "*"), "-q", "1", "-t", fmt.Sprint("alarms/device-", i),
+				"-m", `{"type":"t0","severity":"minor"}`)
+			if err != nil {
+				k.t.Errorf("turn %d: over MQTT: %s %v", k.turn, out, err)
+			}
+			pause(ctx, k.long/4)
+		}
+	})
+}
+
+// clerk acknowledges, shelves, comments, reads and looks things up.
+func (k *soak) clerk(ctx context.Context) {
+	token := k.s.token("clerk", "inbox admin", "*")
+	for ctx.Err() == nil {
+		var list struct{ Alarms []struct{ ID string } }
+		if body := k.status(ctx, "GET", "/v1/alarms?state=unacked&limit=12", token, "", 200); body == "" {
+			continue
+		} else if err := json.Unmarshal([]byte(body), &list); err != nil {
+			k.t.Error(err)
+			return
+		}
+		for i, a := range list.Alarms {
+			at := "/v1/alarms/" + a.ID
+			switch i % 4 {
+			case 0, 1:
+				k.status(ctx, "POST", at+"/ack", token, `{"note":"seen"}`, 200, 409)
+			case 2:
+				k.status(ctx, "POST", at+"/shelve", token, shelf("shelve", time.Now().Add(time.Second)), 200, 409)
+			default:
+				k.status(ctx, "POST", at+"/comment", token, `{"note":"hm"}`, 200, 409)
+				k.status(ctx, "GET", at+"/history?limit=10", token, "", 200, 404)
+			}
+		}
+		k.status(ctx, "POST", "/v1/inbox/read", token, `{"upto":"latest"}`, 200)
+		k.status(ctx, "GET", "/v1/presence", token, "", 200)
+		k.status(ctx, "GET", "/v1/transports", token, "", 200)
+		pause(ctx, 300*time.Millisecond)
+	}
+}
+
+// dawdle opens a stream and does not read it, and then another one.
+func (k *soak) dawdle(ctx context.Context, i int) {
+	token := k.s.token(fmt.Sprint("slow-", i), "inbox", "*")
+	for ctx.Err() == nil {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(k.s.url(), "http://"))
+		if err != nil {
+			return
+		}
+		_ = conn.(*net.TCPConn).SetReadBuffer(2 << 10)
+		_, _ = fmt.Fprintf(conn, "GET /v1/inbox/sse?cursor=earliest&pad=8192 HTTP/1.1\r\nHost: gw\r\nAuthorization: Bearer %s\r\n\r\n", token)
+		pause(ctx, 4*time.Second)
+		_ = conn.Close()
+	}
+}
+
+// strangers come with what is not good: no token, a ticket that was used, half a
+// request, a handshake that is none.
+func (k *soak) strangers(ctx context.Context) {
+	token := k.s.token("stranger", "inbox", "g0")
+	for ctx.Err() == nil {
+		k.status(ctx, "GET", "/v1/inbox", "", "", 401)
+		k.status(ctx, "GET", "/v1/inbox/sse", "nonsense", "", 401)
+		var answer struct{ Ticket string }
+		if body := k.status(ctx, "POST", "/v1/ticket", token, "", 200); body != "" && json.Unmarshal([]byte(body), &answer) == nil {
+			k.status(ctx, "GET", "/v1/inbox?ticket="+answer.Ticket, "", "", 200)
+			k.status(ctx, "GET", "/v1/inbox?ticket="+answer.Ticket, "", "", 401)
+		}
+		for _, half := range []string{"", "GET /v1/inb", "POST /v1/alarms HTTP/1.1\r\nHost: gw\r\nContent-Length: 99\r\n\r\n{",
+			"GET /v1/inbox/ws HTTP/1.1\r\nHost: gw\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n\x81"} {
+			if conn, err := net.Dial("tcp", strings.TrimPrefix(k.s.url(), "http://")); err == nil {
+				_, _ = io.WriteString(conn, half)
+				pause(ctx, 100*time.Millisecond)
+				_ = conn.Close()
+			}
+		}
+		pause(ctx, 500*time.Millisecond)
+	}
+}
+
+// Figures are what a server has at rest.
+type figures struct {
+	goroutines, files int
+	heap, resident    int // bytes; heap is what lives after a collection
+}
+
+func (f figures) String() string {
+	return fmt.Sprintf("%d goroutines, %d files, heap %.1f MiB, resident %.1f MiB", f.goroutines, f.files,
+		float64(f.heap)/(1<<20), float64(f.resident)/(1<<20))
+}
+
+// What a server at rest may have more than at first. A turn has some 60 clients, who
+// connect some 300 times, so that whatever each of them left behind would be many
+// times as much. Goroutines and files: the log's own come and go with its parts and
+// timers. The heap: alarms that are open, and the newest part of the log, differ by
+// chance. Resident: what the runtime has given back differs, and pieces stay.
+const (
+	moreGoroutines = 12
+	moreFiles      = 12
+	moreHeap       = 4 << 20
+	moreResident   = 24 << 20
+)
+
+// beyond tells what has grown by more than it may.
+func (f figures) beyond(base figures) (wrong []string) {
+	for _, one := range []struct {
+		what            string
+		now, then, more int
+	}{
+		{"goroutines", f.goroutines, base.goroutines, moreGoroutines},
+		{"files", f.files, base.files, moreFiles},
+		{"bytes of heap", f.heap, base.heap, base.heap/10 + moreHeap},
+		{"bytes resident", f.resident, base.resident, base.resident/10 + moreResident},
+	} {
+		if one.now > one.then+one.more {
+			wrong = append(wrong, fmt.Sprintf("%d %s have become %d, at most %d more are expected", one.then, one.what, one.now, one.more))
+		}
+	}
+	return wrong
+}
+
+// measure waits until everybody has gone, and then for the least that the server has
+// within some seconds: it gives memory back when it comes to rest.
+func (k *soak) measure() (least figures) {
+	k.t.Helper()
+	http.DefaultClient.CloseIdleConnections()
+	ctx, cancel := contextUntil(k.t, func() bool { return k.connections() == 0 })
+	<-ctx.Done()
+	cancel()
+	if n := k.connections(); n != 0 {
+		k.t.Errorf("turn %d: %d connections have not gone", k.turn, n)
+	}
+	for i := range 8 {
+		if one := k.look(); i == 0 {
+			least = one
+		} else {
+			least = figures{min(least.goroutines, one.goroutines), min(least.files, one.files), min(least.heap, one.heap), min(least.resident, one.resident)}
+		}
+		pause(k.t.Context(), time.Second)
+	}
+	return least
+}
+
+// connections are those of all transports that the server counts.
+func (k *soak) connections() (n int) {
+	for name, value := range k.metrics() {
+		if strings.HasPrefix(name, "tocsin_connections{") {
+			n += int(value)
+		}
+	}
+	return n
+}
+
+// look is what the server has now, after a collection.
+func (k *soak) look() figures {
+	k.t.Helper()
+	if _, err := request(k.t.Context(), "GET", "http://"+k.s.ops+"/debug/pprof/heap?gc=1", "", ""); err != nil {
+		k.t.Fatal(err)
+	}
+	files, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(k.s.cmd.Process.Pid), "fd"))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	m := k.metrics()
+	return figures{int(m["go_goroutines"]), len(files), int(m["go_memstats_heap_alloc_bytes"]), k.s.resident()}
+}
+
+// metrics are the server's, by name and labels.
+func (k *soak) metrics() map[string]float64 {
+	k.t.Helper()
+	a, err := request(k.t.Context(), "GET", "http://"+k.s.ops+"/metrics", "", "")
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	all := map[string]float64{}
+	for line := range strings.Lines(a.body) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && name != "#" {
+			all[name], _ = strconv.ParseFloat(value, 64) // a help line has no number
+		}
+	}
+	return all
+}
+
+// The soak would notice: what leaves something behind for every connection is
+// beyond what is expected, what differs by chance is not.
+func TestTheSoakNoticesWhatGrows(t *testing.T) {
+	base := figures{goroutines: 120, files: 40, heap: 20 << 20, resident: 70 << 20}
+	for _, grown := range []figures{{goroutines: 300}, {files: 300}, {heap: 10 << 20}, {resident: 40 << 20}} {
+		now := figures{base.goroutines + grown.goroutines, base.files + grown.files, base.heap + grown.heap, base.resident + grown.resident}
+		if wrong := now.beyond(base); len(wrong) != 1 {
+			t.Errorf("%v is found %q", now, wrong)
+		}
+	}
+	if wrong := (figures{125, 44, 22 << 20, 80 << 20}).beyond(base); len(wrong) > 0 {
+		t.Errorf("found %q", wrong)
+	}
+	k := &soak{t: t, s: newServer(t)}
+	if got := k.look(); got.goroutines < runtime.NumCPU() || got.files < 5 || got.heap < 1<<20 || got.resident < got.heap {
+		t.Errorf("a server has %v", got)
+	}
+}
