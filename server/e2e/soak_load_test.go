@@ -161,10 +161,13 @@ func (f figures) beyond(base figures) (wrong []string) {
 func (k *soak) measure() (least figures) {
 	k.t.Helper()
 	http.DefaultClient.CloseIdleConnections()
-	ctx, cancel := contextUntil(k.t, func() bool { return k.connections() == 0 })
-	<-ctx.Done()
-	cancel()
-	if n := k.connections(); n != 0 {
+	ctx, cancel := context.WithTimeout(k.t.Context(), patience)
+	defer cancel()
+	n := k.connections()
+	for ; n != 0 && ctx.Err() == nil; n = k.connections() {
+		pause(ctx, 200*time.Millisecond)
+	}
+	if n != 0 {
 		k.t.Errorf("turn %d: %d connections have not gone", k.turn, n)
 	}
 	for i := range 8 {
