@@ -41,8 +41,8 @@ func TestLicencesThatForbidThisStopTheRelease(t *testing.T) {
 		"Redistribution and use in source and binary forms\n// Neither the name of X nor": "BSD-3-Clause",
 		"GNU LESSER GENERAL PUBLIC LICENSE Version 3":                                     "",
 		mit + ". Parts are under the Mozilla Public License":                              "",
-		"All rights reserved.": "",
-		"":                     "",
+		"All rights reserved.":                                                            "",
+		"":                                                                                "",
 	} {
 		d := dependency{name: "x", texts: []string{text}}
 		err := d.judge()

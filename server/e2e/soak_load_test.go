@@ -115,13 +115,13 @@ func (k *soak) strangers(ctx context.Context) {
 	}
 }
 
-// Figures are what a server has at rest.
-type figures struct {
+// Standing is what a server has at rest.
+type standing struct {
 	goroutines, files int
 	heap, resident    int // bytes; heap is what lives after a collection
 }
 
-func (f figures) String() string {
+func (f standing) String() string {
 	return fmt.Sprintf("%d goroutines, %d files, heap %.1f MiB, resident %.1f MiB", f.goroutines, f.files,
 		float64(f.heap)/(1<<20), float64(f.resident)/(1<<20))
 }
@@ -139,7 +139,7 @@ const (
 )
 
 // beyond tells what has grown by more than it may.
-func (f figures) beyond(base figures) (wrong []string) {
+func (f standing) beyond(base standing) (wrong []string) {
 	for _, one := range []struct {
 		what            string
 		now, then, more int
@@ -158,7 +158,7 @@ func (f figures) beyond(base figures) (wrong []string) {
 
 // measure waits until everybody has gone, and then for the least that the server has
 // within some seconds: it gives memory back when it comes to rest.
-func (k *soak) measure() (least figures) {
+func (k *soak) measure() (least standing) {
 	k.t.Helper()
 	http.DefaultClient.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(k.t.Context(), patience)
@@ -174,7 +174,7 @@ func (k *soak) measure() (least figures) {
 		if one := k.look(); i == 0 {
 			least = one
 		} else {
-			least = figures{min(least.goroutines, one.goroutines), min(least.files, one.files), min(least.heap, one.heap), min(least.resident, one.resident)}
+			least = standing{min(least.goroutines, one.goroutines), min(least.files, one.files), min(least.heap, one.heap), min(least.resident, one.resident)}
 		}
 		pause(k.t.Context(), time.Second)
 	}
@@ -192,7 +192,7 @@ func (k *soak) connections() (n int) {
 }
 
 // look is what the server has now, after a collection.
-func (k *soak) look() figures {
+func (k *soak) look() standing {
 	k.t.Helper()
 	if _, err := request(k.t.Context(), "GET", "http://"+k.s.ops+"/debug/pprof/heap?gc=1", "", ""); err != nil {
 		k.t.Fatal(err)
@@ -202,7 +202,7 @@ func (k *soak) look() figures {
 		k.t.Fatal(err)
 	}
 	m := k.metrics()
-	return figures{int(m["go_goroutines"]), len(files), int(m["go_memstats_heap_alloc_bytes"]), k.s.resident()}
+	return standing{int(m["go_goroutines"]), len(files), int(m["go_memstats_heap_alloc_bytes"]), k.s.resident()}
 }
 
 // metrics are the server's, by name and labels.
@@ -224,14 +224,14 @@ func (k *soak) metrics() map[string]float64 {
 // The soak would notice: what leaves something behind for every connection is
 // beyond what is expected, what differs by chance is not.
 func TestTheSoakNoticesWhatGrows(t *testing.T) {
-	base := figures{goroutines: 120, files: 40, heap: 20 << 20, resident: 70 << 20}
-	for _, grown := range []figures{{goroutines: 300}, {files: 300}, {heap: 10 << 20}, {resident: 40 << 20}} {
-		now := figures{base.goroutines + grown.goroutines, base.files + grown.files, base.heap + grown.heap, base.resident + grown.resident}
+	base := standing{goroutines: 120, files: 40, heap: 20 << 20, resident: 70 << 20}
+	for _, grown := range []standing{{goroutines: 300}, {files: 300}, {heap: 10 << 20}, {resident: 40 << 20}} {
+		now := standing{base.goroutines + grown.goroutines, base.files + grown.files, base.heap + grown.heap, base.resident + grown.resident}
 		if wrong := now.beyond(base); len(wrong) != 1 {
 			t.Errorf("%v is found %q", now, wrong)
 		}
 	}
-	if wrong := (figures{125, 44, 22 << 20, 80 << 20}).beyond(base); len(wrong) > 0 {
+	if wrong := (standing{125, 44, 22 << 20, 80 << 20}).beyond(base); len(wrong) > 0 {
 		t.Errorf("found %q", wrong)
 	}
 	k := &soak{t: t, s: newServer(t)}

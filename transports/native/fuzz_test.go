@@ -104,6 +104,6 @@ func ended(detail string) bool { return strings.Contains(detail, "context cancel
 // ending notes the end.
 type ending struct{ ended chan error }
 
-func (e ending) Known(*transports.Dialogue, transports.Identity)     {}
-func (e ending) Delivers() (func(inbox.Reach), func()) { return nil, func() {} }
-func (e ending) Ended(why error)                                     { e.ended <- why }
+func (e ending) Known(*transports.Dialogue, transports.Identity) {}
+func (e ending) Delivers() (func(inbox.Reach), func())           { return nil, func() {} }
+func (e ending) Ended(why error)                                 { e.ended <- why }
