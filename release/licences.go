@@ -192,6 +192,16 @@ var kinds = []struct {
 	{"Unlicense", regexp.MustCompile(`this is free and unencumbered software released into the public domain`)},
 }
 
+// excepted are modules with a licence that reaches no further than their own files,
+// each looked at by somebody: they are used as they are, and where their source is
+// to be had is told with them.
+var excepted = map[string]string{
+	"github.com/r3labs/sse/v2": "MPL-2.0", // the client of `tocsin tail`, see docs/decisions/0001
+}
+
+// excepting are the beginnings of the licences of those.
+var excepting = map[string]string{"MPL-2.0": "Mozilla Public License Version 2.0"}
+
 // copyleft are words of licences that would reach out for the program.
 var copyleft = regexp.MustCompile(`general public license|mozilla public license|eclipse public license|common development and distribution license|european union public licen[cs]e|server side public license|business source license|creativecommons\.org/licenses/by-(sa|nc)`)
 
@@ -199,8 +209,15 @@ var spaces = regexp.MustCompile(`[\s*#/]+`)
 
 // judge finds out which licences the texts are.
 func (d *dependency) judge() error {
-	found := map[string]bool{}
 	slices.Sort(d.texts)
+	if name := excepted[d.name]; name != "" {
+		if len(d.texts) != 1 || !strings.HasPrefix(d.texts[0], excepting[name]) {
+			return fmt.Errorf("%s %s: it is an exception for %s, and has another licence now", d.name, d.version, name)
+		}
+		d.licences = []string{name}
+		return nil
+	}
+	found := map[string]bool{}
 	for _, text := range d.texts {
 		plain := spaces.ReplaceAllString(strings.ToLower(text), " ")
 		if word := copyleft.FindString(strings.ToLower(text)); word != "" {
@@ -234,6 +251,9 @@ and, for the files that browsers get, from what their build has put into them. A
 that is not known to allow this, a copyleft one among them, stops the release; a test sees
 to it that the page is up to date. Tools and tests use more than this, which nobody gets.
 
+One licence here is a copyleft one, but of files: MPL-2.0 asks that the source of the module
+itself, which is used unchanged, can be had. It is at its address below, in that version.
+
 | what | version | licence |
 |---|---|---|
 `)
@@ -256,7 +276,9 @@ func licenceTexts(all []dependency) []byte {
 		return cmp.Or(slices.Compare(names[a], names[b]), strings.Compare(a, b))
 	})
 	var b bytes.Buffer
-	b.WriteString("What Tocsin contains that others wrote, and on what terms.\n")
+	b.WriteString("What Tocsin contains that others wrote, and on what terms. Of modules under the\n" +
+		"Mozilla Public License the source is used unchanged: it is at the address that\n" +
+		"the module's name is, in the version given.\n")
 	for _, text := range texts {
 		b.WriteString("\n" + strings.Repeat("=", 80) + "\n\n")
 		b.WriteString(strings.Join(names[text], "\n") + "\n\n")

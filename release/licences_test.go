@@ -50,6 +50,12 @@ func TestLicencesThatForbidThisStopTheRelease(t *testing.T) {
 			t.Errorf("%q is taken for %q, %v", text, got, err)
 		}
 	}
+	for text, fine := range map[string]bool{"Mozilla Public License Version 2.0\n": true, "GNU General Public License": false} {
+		d := dependency{name: "github.com/r3labs/sse/v2", texts: []string{text}}
+		if err := d.judge(); (err == nil) != fine {
+			t.Errorf("the exception with %q: %v", text, err)
+		}
+	}
 	if err := (&dependency{name: "x"}).judge(); err == nil {
 		t.Error("without a licence nothing is allowed")
 	}
