@@ -256,7 +256,7 @@ func (k *soak) connectMembers(ctx context.Context, all *sync.WaitGroup) (members
 	k.t.Helper()
 	w := &words{all: map[string]string{}}
 	for i, d := range fiveDialects {
-		user := fmt.Sprint("user-", (k.turn*len(fiveDialects)+i)%soakUsers)
+		user := fmt.Sprint("member-", (k.turn+i)%soakCrowd) // whom nobody kicks
 		m := &member{dialect: d, base: k.s.url(), user: user, token: k.s.token(user, "inbox", "*"), words: w, had: map[string]string{}}
 		if err := m.connect(ctx); err != nil {
 			k.t.Fatal(err)
