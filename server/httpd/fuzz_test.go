@@ -18,6 +18,7 @@ func FuzzReadArray(f *testing.F) {
 	f.Add([]byte(`[{"device":"d","type":"t","severity":"major"},{"device":"d"}]`))
 	f.Add([]byte(`["\\\"]",[[]],{"a":"]"},1]`))
 	f.Add([]byte(`[]`))
+	f.Add([]byte("[\f]"))
 	f.Add([]byte(`[,]`))
 	f.Add([]byte(`[1}`))
 	f.Add([]byte(`[1] 2`))

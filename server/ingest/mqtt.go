@@ -116,8 +116,13 @@ func MQTTItems(m *MQTTMessage) []Item {
 	elements := []json.RawMessage{m.Payload}
 	if text := bytes.TrimSpace(m.Payload); len(text) > 0 && text[0] == '[' {
 		elements = nil
-		if err := json.Unmarshal(text, &elements); err != nil {
+		err := json.Unmarshal(text, &elements)
+		if err != nil {
 			err = fmt.Errorf("%w: not JSON: %w", alarm.ErrMalformed, err)
+		} else if len(elements) == 0 {
+			err = fmt.Errorf("%w: an array without events", alarm.ErrMalformed)
+		}
+		if err != nil {
 			return []Item{{Event: alarm.Event{Device: device}, Err: err, Raw: m.Payload}}
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Whatever comes over MQTT gives items of the device that the topic names, each
-// with an id of its own, and at least one, so that nothing is passed over.
+// Whatever comes over MQTT gives items of the device that the topic names,
+// each with an id, and at least one, so that nothing is passed over.
 func FuzzMQTT(f *testing.F) {
 	f.Add("alarms/d1", []byte(`{"type":"t","severity":"major"}`))
 	f.Add("alarms/d1", []byte(` [{"type":"t","severity":"major","id":"x"},{"type":"t","device":"d2"},7,null]`))

@@ -47,7 +47,7 @@ func FuzzConversation(f *testing.F) {
 	ada := w.token(auth.Issue{User: "ada", Scope: "inbox publish", TTL: 24 * time.Hour})
 	for _, frame := range []string{
 		"", "x", "[]", "null", `{"op":"auth"}`, `{"op":"auth","token":5}`, `{"op":"auth","token":"x","cursor":"earliest"}`, `{"op":"start","snapshot":"active"}`,
-		`{"op":"start","cursor":"` + strings.Repeat("x", 70) + `"}`, `{"op":"read","ref":1,"upto":"latest"}`, `{"op":"read","ref":"1","ids":["d1.t._.1.0",""]}`,
+		`{"op":"start","cursor":"` + strings.Repeat("x", 70) + `"}`, `{"op":"read","ref":1,"upto":"latest"}`, `{"op":"read","upto":"0"}`, `{"op":"read","ref":"1","ids":["d1.t._.1.0",""]}`,
 		`{"op":"ack","ref":{},"alarm":"x"}`, `{"op":"ack","ref":2,"alarms":[],"note":"` + strings.Repeat("n", 2000) + `"}`, `{"op":"shelve","ref":null,"alarm":"d1.t._.1.0","until":"x"}`,
 		`{"op":"publish","ref":3,"alarms":[{"device":"d1","type":"t","severity":"major"},7]}`, `{"op":"publish","ref":4,"alarms":{}}`, `{"op":"later"}`, `{"op":"later","ref":5}`,
 		`{"OP":"pong"}`, `{"op":"comment","ref":6,"alarm":"d1.t._.1.0","rev":-1}`, "{\"op\":\"start\"}\n{\"op\":\"start\",\"ref\":7}\n{\"op\":\"pong\",\"ref\":8}",

@@ -200,7 +200,7 @@ func statusOf(err error) int {
 		return http.StatusForbidden
 	case errors.Is(err, alarm.ErrNotFound):
 		return http.StatusNotFound
-	case errors.As(err, &param):
+	case errors.As(err, &param), errors.Is(err, inbox.ErrCursor):
 		return http.StatusBadRequest
 	case errors.As(err, &large):
 		return http.StatusRequestEntityTooLarge
