@@ -40,6 +40,9 @@ func main() {
 const (
 	// guidedFrom is how long a run must be for guidance to be worth compiling for.
 	guidedFrom = 10 * time.Second
+	// minimizing is how long one input may be made smaller: by default the whole time
+	// goes into that where inputs are long.
+	minimizing = time.Second
 	// overtime is how much longer a target may take before it is said to hang: what
 	// it found is made smaller, and its packages start up.
 	overtime = 90 * time.Second
@@ -145,7 +148,7 @@ func (f *fuzzing) target(ctx context.Context, p pkg, name, program string) error
 	ctx, cancel := context.WithTimeout(ctx, f.each+overtime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "-test.run=^$", "-test.fuzz=^"+name+"$", "-test.fuzztime="+f.each.String(),
-		"-test.parallel=1", "-test.fuzzcachedir="+filepath.Join(f.cache, "fuzz", p.path))
+		"-test.fuzzminimizetime="+minimizing.String(), "-test.parallel=1", "-test.fuzzcachedir="+filepath.Join(f.cache, "fuzz", p.path))
 	cmd.Dir = p.dir
 	cmd.WaitDelay = time.Second // its workers have its output, too
 	text, err := cmd.CombinedOutput()

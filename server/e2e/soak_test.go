@@ -47,7 +47,7 @@ type soak struct {
 // reader got exactly what he should.
 func TestSoakLeavesNothingBehind(t *testing.T) {
 	t.Parallel() // it leaves most of the machine to others
-	whole, turn := 40*time.Second, 6*time.Second
+	whole, turn := 30*time.Second, 5*time.Second
 	if text := os.Getenv(soakTime); text != "" {
 		var err error
 		if whole, err = time.ParseDuration(text); err != nil {
@@ -60,7 +60,7 @@ func TestSoakLeavesNothingBehind(t *testing.T) {
 	k.run()
 	base := k.measure()
 	t.Logf("after %d turns:  %v", k.turn, base)
-	between := whole / 6
+	between := whole / 5
 	last, next := base, time.Now().Add(between)
 	for end := time.Now().Add(whole); time.Now().Before(end) && !t.Failed(); {
 		k.run()
@@ -243,8 +243,10 @@ func (k *soak) judge(hoppers []*hopper, begun []uint64, feeders []*feeder, membe
 	}
 	for _, m := range members {
 		m.mu.Lock()
-		if len(m.odd) > 0 || len(m.got) == 0 {
-			k.t.Errorf("turn %d: %s of %s heard %d times, %q", k.turn, m.name, m.user, len(m.got), m.odd)
+		// A place that was kept for him since he was here last may have been purged.
+		odd := slices.DeleteFunc(m.odd, func(line string) bool { return strings.Contains(line, "expired") })
+		if len(odd) > 0 || len(m.got) == 0 {
+			k.t.Errorf("turn %d: %s of %s heard %d times, %q", k.turn, m.name, m.user, len(m.got), odd)
 		}
 		m.mu.Unlock()
 	}
