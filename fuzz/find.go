@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A pkg is a package with fuzz targets.
@@ -72,7 +74,8 @@ func (p *pkg) read(path string, wanted *regexp.Regexp) error {
 
 // isTarget says whether a function is func FuzzXxx(f *testing.F).
 func isTarget(fn *ast.FuncDecl) bool {
-	if fn.Recv != nil || !strings.HasPrefix(fn.Name.Name, "Fuzz") || len(fn.Type.Params.List) != 1 {
+	rest, ok := strings.CutPrefix(fn.Name.Name, "Fuzz")
+	if first, _ := utf8.DecodeRuneInString(rest); !ok || unicode.IsLower(first) || fn.Recv != nil || len(fn.Type.Params.List) != 1 {
 		return false
 	}
 	star, ok := fn.Type.Params.List[0].Type.(*ast.StarExpr)

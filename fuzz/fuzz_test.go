@@ -28,7 +28,7 @@ func FuzzHolds(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {})
 }
 
-func FuzzNothing(t *testing.T) {}
+func Fuzzed(f *testing.F) {}
 `
 
 func module(t *testing.T) string {
@@ -54,7 +54,7 @@ func TestWhatBreaksIsTold(t *testing.T) {
 			t.Errorf("want %s in\n%s", want, &out)
 		}
 	}
-	if strings.Contains(out.String(), "FuzzNothing") {
+	if strings.Contains(out.String(), "Fuzzed") {
 		t.Errorf("that is no target:\n%s", &out)
 	}
 	if err := run(t.Context(), module(t), []string{"-run", "Nobody"}, &out); err == nil {

@@ -106,7 +106,7 @@ func again(err error) bool {
 const topicAlarms = "alarms/"
 
 // MQTTItems reads a message: one event or an array of them, of the device that the
-// topic names (docs/protocol.md §9). There is always an item, that says what is
+// topic names (docs/protocol.md §9). Of all but an empty array there is an item, that says what is
 // wrong with the message where nothing of it can be used.
 func MQTTItems(m *MQTTMessage) []Item {
 	device, err := mqttDevice(m.Topic)
@@ -116,13 +116,8 @@ func MQTTItems(m *MQTTMessage) []Item {
 	elements := []json.RawMessage{m.Payload}
 	if text := bytes.TrimSpace(m.Payload); len(text) > 0 && text[0] == '[' {
 		elements = nil
-		err := json.Unmarshal(text, &elements)
-		if err != nil {
+		if err := json.Unmarshal(text, &elements); err != nil {
 			err = fmt.Errorf("%w: not JSON: %w", alarm.ErrMalformed, err)
-		} else if len(elements) == 0 {
-			err = fmt.Errorf("%w: an array without events", alarm.ErrMalformed)
-		}
-		if err != nil {
 			return []Item{{Event: alarm.Event{Device: device}, Err: err, Raw: m.Payload}}
 		}
 	}

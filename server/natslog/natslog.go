@@ -219,6 +219,7 @@ func (l *Log) Close(ctx context.Context) error {
 	l.once.Do(func() {
 		close(l.closed)
 		l.wg.Wait()
+		l.handOver(ctx)
 		if l.mqtt != nil {
 			l.mqtt.nc.Close()
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -107,7 +108,7 @@ func (q hookQueue) Run(ctx context.Context, do func(context.Context, hooks.Job) 
 
 // attend notes who is connected and, unless that is switched off, who got what.
 func (n *node) attend(ctx context.Context) error {
-	name := n.conf.Node
+	name := cmp.Or(n.conf.Node, n.conf.ClusterNode)
 	if name == "" {
 		var err error
 		if name, err = os.Hostname(); err != nil {

@@ -189,7 +189,7 @@ func (s *settings) sizes() []setting {
 // running are the settings of how the node runs.
 func (s *settings) running() []setting {
 	return []setting{
-		{name: "node", value: textOf(&s.Node, "name"), help: "what people call this node; empty for the host's name"},
+		{name: "node", value: textOf(&s.Node, "name"), help: "what people call this node; empty for cluster-node, or the host's name"},
 		{name: "drain", value: span(&s.Drain, 0, 10*time.Minute), help: "time over which clients are sent away at the end"},
 		{name: "linger", value: span(&s.Linger, 0, 10*time.Minute), help: "least time to go on answering after /readyz has said that the node goes"},
 		{name: "log-level", value: choice(&s.LogLevel, "debug", "info", "warn", "error"), help: "least level that is logged"},
