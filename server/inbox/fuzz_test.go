@@ -2,6 +2,7 @@ package inbox
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -113,15 +114,17 @@ func FuzzStoredEntry(f *testing.F) {
 	})
 }
 
-// Whatever a client brings for a cursor, it is refused as one or comes to an end:
-// polls from there get everything there is in a bounded number of answers.
-func FuzzReadFrom(f *testing.F) {
+// many are the notices to everyone that noticesTo begins with.
+const many = 20
+
+// noticesTo is a view of a log with notices, of which the window has the last.
+func noticesTo(f *testing.F) (v *View, epoch string) {
+	f.Helper()
 	log := &MemoryLog{}
 	epoch, err := BeginEpoch(f.Context(), log, time.Now())
 	if err != nil {
 		f.Fatal(err)
 	}
-	const many = 20
 	for i := range many {
 		e := Entry{Subject: NoticeSubject(Everyone, string(rune('a'+i))), Audience: Everyone, Tag: "1.0", Body: []byte(`{"type":"notice"}`), Epoch: epoch}
 		e.Succeed(&Entry{}, true, time.Now(), 0)
@@ -129,19 +132,32 @@ func FuzzReadFrom(f *testing.F) {
 			f.Fatal(r.Err)
 		}
 	}
-	v := NewView(log, ViewOptions{Window: 2 << 10})
+	v = NewView(log, ViewOptions{Window: 2 << 10})
 	go func() { _ = v.Run(f.Context()) }() // ends with the target
 	if err := v.Wait(f.Context(), many); err != nil {
 		f.Fatal(err)
 	}
+	return v, epoch
+}
+
+// beyond says whether a cursor is one for which a reader waits.
+func beyond(v *View, cursor string) bool {
+	c, err := ParseCursor(cursor)
+	return err == nil && max(c.Seq, c.End) > v.Head()
+}
+
+// Whatever a client brings for a cursor, it is refused as one or comes to an end:
+// polls from there get everything there is in a bounded number of answers.
+func FuzzReadFrom(f *testing.F) {
+	v, epoch := noticesTo(f)
 	hash := GroupsHash([]string{"crew"})
 	for _, s := range []string{"earliest", "latest", "", epoch + ".1." + hash, epoch + ".3." + hash + ".c9", epoch + ".0." + hash + ".sz", "e.zz.h", epoch + ".zzz." + hash} {
 		f.Add(s, true)
 		f.Add(s, false)
 	}
 	f.Fuzz(func(t *testing.T, cursor string, snapshot bool) {
-		if c, err := ParseCursor(cursor); err == nil && max(c.Seq, c.End) > v.Head() {
-			return // it waits whether the log comes so far
+		if beyond(v, cursor) {
+			return
 		}
 		for range 3 * many {
 			r, err := v.Open("ada", []string{"crew"}, Start{Cursor: cursor, Snapshot: snapshot})
@@ -165,5 +181,47 @@ func FuzzReadFrom(f *testing.F) {
 			cursor, snapshot = b.Cursor, false
 		}
 		t.Errorf("it does not come to an end: %q", cursor)
+	})
+}
+
+// kept is the mark of the one user there is.
+type kept struct{ Mark }
+
+func (k *kept) Update(_ context.Context, _ string, change func(Mark) (Mark, error)) (Mark, error) {
+	m, err := change(k.Mark)
+	if err == nil {
+		k.Mark = m
+	}
+	return m, err
+}
+
+func (k *kept) Watch(context.Context, func(), func(string, Mark)) error { return nil }
+
+// Whatever is stored as a mark, and whatever is to be read besides, what is unread
+// is between nothing and all, and reading everything leaves nothing.
+func FuzzMarkRead(f *testing.F) {
+	v, epoch := noticesTo(f)
+	f.Add([]byte(`{"rev":1,"epoch":"`+epoch+`","upto":5,"read":{"notice.all.c":7}}`), "latest", "all.a.1.0,all.t.1.0")
+	f.Add([]byte(`{"rev":18446744073709551615,"epoch":"`+epoch+`","upto":0}`), "", "x")
+	f.Add([]byte(`{"read":{"":0,"notice.all.t":18446744073709551615}}`), epoch+".3.h", "")
+	f.Add([]byte(`null`), "earliest", ",")
+	f.Fuzz(func(t *testing.T, stored []byte, upto, ids string) {
+		k := &kept{}
+		c, err := ParseCursor(upto)
+		if json.Unmarshal(stored, &k.Mark) != nil || err == nil && (c.Epoch != epoch || beyond(v, upto)) ||
+			k.Epoch != epoch && k.Epoch != "" || k.Upto > v.Head() {
+			return // it waits for the log to come so far
+		}
+		now, err := v.MarkRead(t.Context(), k, "ada", []string{"crew"}, upto, strings.Split(ids, ","))
+		var field *FieldError
+		switch {
+		case err != nil && !errors.Is(err, ErrCursor) && !errors.As(err, &field):
+			t.Errorf("an error that is none of ours: %v", err)
+		case err == nil && (now.Unread < 0 || now.Unread > many):
+			t.Errorf("%s and %q leave %d unread", stored, upto, now.Unread)
+		}
+		if now, err = v.MarkRead(t.Context(), k, "ada", []string{"crew"}, Latest, nil); err != nil || now.Unread != 0 {
+			t.Errorf("%s: everything read leaves %d, %v", stored, now.Unread, err)
+		}
 	})
 }

@@ -52,20 +52,23 @@ func FuzzConversation(f *testing.F) {
 		`{"op":"publish","ref":3,"alarms":[{"device":"d1","type":"t","severity":"major"},7]}`, `{"op":"publish","ref":4,"alarms":{}}`, `{"op":"later"}`, `{"op":"later","ref":5}`,
 		`{"OP":"pong"}`, `{"op":"comment","ref":6,"alarm":"d1.t._.1.0","rev":-1}`, "{\"op\":\"start\"}\n{\"op\":\"start\",\"ref\":7}\n{\"op\":\"pong\",\"ref\":8}",
 	} {
-		f.Add([]byte(frame), true)
-		f.Add([]byte(frame), false)
+		f.Add([]byte(frame), true, false)
+		f.Add([]byte(frame), false, false)
+		f.Add([]byte(frame), true, true)
 	}
 	known, err := w.o.Authenticate(f.Context(), ada)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, frames []byte, authenticated bool) {
+	f.Fuzz(func(t *testing.T, frames []byte, authenticated, publisher bool) {
 		conn, h := &wire{}, ending{make(chan error, 1)}
 		var id *transports.Identity
 		if authenticated {
 			id = &known
 		}
-		c := native.Begin(conn, id, h, &w.o)
+		o := w.o
+		o.PublishOnly = publisher
+		c := native.Begin(conn, id, h, &o)
 		n := 0
 		for frame := range bytes.SplitSeq(frames, []byte("\n")) {
 			if n++; n > 20 {
