@@ -120,19 +120,23 @@ func (k *soak) strangers(ctx context.Context) {
 type standing struct {
 	goroutines, files int
 	heap, resident    int // bytes; heap is what lives after a collection
+	entries           int // that the log has ever had
 }
 
 func (f standing) String() string {
-	return fmt.Sprintf("%d goroutines, %d files, heap %.1f MiB, resident %.1f MiB", f.goroutines, f.files,
-		float64(f.heap)/(1<<20), float64(f.resident)/(1<<20))
+	return fmt.Sprintf("%d goroutines, %d files, heap %.1f MiB, resident %.1f MiB, %d entries", f.goroutines, f.files,
+		float64(f.heap)/(1<<20), float64(f.resident)/(1<<20), f.entries)
 }
 
 // What a server at rest may have more than at first. A turn has some 60 clients, who
 // connect some 300 times, so that whatever each of them left behind would be many
 // times as much. Goroutines and files: the log's own come and go with its parts and
 // timers. The heap: alarms that are open, and the newest part of the log, differ by
-// chance. Resident: what the runtime has given back differs, and pieces stay.
+// chance; and lists remember the newest changes (docs/architecture.md §5). Resident:
+// what the runtime has given back differs, and pieces stay.
 const (
+	changeBytes, changesKept = 40, 131_072
+
 	moreGoroutines = 12
 	moreFiles      = 12
 	moreHeap       = 4 << 20
@@ -141,14 +145,15 @@ const (
 
 // beyond tells what has grown by more than it may.
 func (f standing) beyond(base standing) (wrong []string) {
+	changes := changeBytes * min(f.entries-base.entries, changesKept)
 	for _, one := range []struct {
 		what            string
 		now, then, more int
 	}{
 		{"goroutines", f.goroutines, base.goroutines, moreGoroutines},
 		{"files", f.files, base.files, moreFiles},
-		{"bytes of heap", f.heap, base.heap, base.heap/10 + moreHeap},
-		{"bytes resident", f.resident, base.resident, base.resident/10 + moreResident},
+		{"bytes of heap", f.heap, base.heap, base.heap/10 + moreHeap + changes},
+		{"bytes resident", f.resident, base.resident, base.resident/10 + moreResident + changes},
 	} {
 		if one.now > one.then+one.more {
 			wrong = append(wrong, fmt.Sprintf("%d %s have become %d, at most %d more are expected", one.then, one.what, one.now, one.more))
@@ -179,7 +184,7 @@ func (k *soak) measure() (least standing) {
 	least = k.look()
 	for rested := time.Now().Add(restTime); time.Now().Before(rested); pause(k.t.Context(), time.Second) {
 		one := k.look()
-		least = standing{min(least.goroutines, one.goroutines), min(least.files, one.files), min(least.heap, one.heap), min(least.resident, one.resident)}
+		least = standing{min(least.goroutines, one.goroutines), min(least.files, one.files), min(least.heap, one.heap), min(least.resident, one.resident), one.entries}
 	}
 	return least
 }
@@ -208,7 +213,9 @@ func (k *soak) look() standing {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	return standing{goroutines: k.profile("goroutine?debug=1", goroutines), files: len(files),
+	var stats struct{ Head int }
+	k.s.want(k.s.request("GET", "/v1/stats", k.s.root(), ""), 200).json(k.t, &stats)
+	return standing{entries: stats.Head, goroutines: k.profile("goroutine?debug=1", goroutines), files: len(files),
 		heap: k.profile("heap?gc=1&debug=1", heapAlloc), resident: k.s.resident()}
 }
 
@@ -251,12 +258,12 @@ func (k *soak) metrics() map[string]float64 {
 func TestTheSoakNoticesWhatGrows(t *testing.T) {
 	base := standing{goroutines: 120, files: 40, heap: 20 << 20, resident: 70 << 20}
 	for _, grown := range []standing{{goroutines: 300}, {files: 300}, {heap: 10 << 20}, {resident: 40 << 20}} {
-		now := standing{base.goroutines + grown.goroutines, base.files + grown.files, base.heap + grown.heap, base.resident + grown.resident}
+		now := standing{base.goroutines + grown.goroutines, base.files + grown.files, base.heap + grown.heap, base.resident + grown.resident, 3000}
 		if wrong := now.beyond(base); len(wrong) != 1 {
 			t.Errorf("%v is found %q", now, wrong)
 		}
 	}
-	if wrong := (standing{125, 44, 22 << 20, 80 << 20}).beyond(base); len(wrong) > 0 {
+	if wrong := (standing{125, 44, 22 << 20, 80 << 20, 3000}).beyond(base); len(wrong) > 0 {
 		t.Errorf("found %q", wrong)
 	}
 	k := &soak{t: t, s: newServer(t)}
