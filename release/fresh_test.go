@@ -191,9 +191,9 @@ func (m *machine) get(url, token string) string {
 var asset = regexp.MustCompile(`(?:src|href)="([^":#?]*\.(?:js|css|svg))"`)
 
 // pages loads what a browser would, with all that belongs to it.
-func (m *machine) pages(base string) {
+func (m *machine) pages(base string, pages ...string) {
 	m.t.Helper()
-	for _, page := range []string{"/", "/console", "/doctor"} {
+	for _, page := range pages {
 		at, err := url.Parse(base + page)
 		if err != nil {
 			m.t.Fatal(err)
@@ -216,7 +216,7 @@ func TestTheReleasedProgramNeedsNothingElse(t *testing.T) {
 		t.Errorf("it calls itself %q", got)
 	}
 	said, end := m.begin(`(http://127\.0\.0\.1:[0-9]+)/#token=(\S+)`, "demo", "--http", "127.0.0.1:0")
-	m.pages(said[1])
+	m.pages(said[1], "/", "/console", "/doctor")
 	if got := m.get(said[1]+"/v1/alarms", said[2]); !strings.Contains(got, `"device":`) {
 		t.Errorf("the demonstration shows nothing: %.300s", got)
 	}
@@ -224,14 +224,15 @@ func TestTheReleasedProgramNeedsNothingElse(t *testing.T) {
 
 	m.tocsin("secret", "jwt.key")
 	token := m.tocsin("token", "--jwt-hs256-file", "jwt.key", "--sub", "anna", "--groups", "*", "--scope", "inbox publish")
-	said, end = m.begin(`"msg":"serving".*"http":"([^"]+)"`, "serve", "--data", "log", "--jwt-hs256-file", "jwt.key",
+	said, end = m.begin(`"msg":"serving".*"http":"([^"]+)","ops":"([^"]+)"`, "serve", "--data", "log", "--jwt-hs256-file", "jwt.key",
 		"--http", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--drain", "0s", "--log-format", "json")
 	base := "http://" + said[1]
 	m.tocsin("publish", "--url", base, "--token", token, "--device", "d", "--type", "t", "--severity", "major")
 	if got := m.get(base+"/v1/alarms", token); !strings.Contains(got, `"device":"d"`) {
 		t.Errorf("what was published is not there: %s", got)
 	}
-	m.pages(base)
+	m.pages(base, "/", "/doctor")
+	m.pages("http://"+said[2], "/console")
 	end()
 	// All that it has written lies where it was told.
 	strangers, err := filepath.Glob(m.root + "/*")
