@@ -15,6 +15,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"tocsin/server/inbox"
 )
 
 // ErrLocked: another process has the store's directory open.
@@ -27,6 +29,7 @@ type engine struct {
 	lock   *os.File
 	guard  *mqttGuard // nil without MQTT
 	secret string     // of this process's own connections; empty where nobody else can connect
+	lost   []inbox.Span
 	fatal  atomic.Pointer[string]
 }
 
@@ -52,6 +55,10 @@ func startEngine(ctx context.Context, o Options) (*engine, error) {
 		return nil, err
 	}
 	e := &engine{lock: lock}
+	if e.lost, err = inspect(ctx, o); err != nil {
+		lock.Close()
+		return nil, err
+	}
 	conf := &server.Options{
 		ServerName:             "tocsin", // a node of a cluster has its own
 		DontListen:             true,
@@ -128,18 +135,14 @@ func (e *engine) stop(ctx context.Context) error {
 // lockDir takes the directory for this process until the file is closed; the
 // system frees it when the process dies, however it dies.
 func lockDir(dir string) (*os.File, error) {
-	path := filepath.Join(dir, "LOCK")
+	path := filepath.Join(dir, lockFile)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the log: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close()
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		pid, _ := os.ReadFile(path)
-		return nil, fmt.Errorf("open the log in %s: %w (pid %s)", dir, ErrLocked, strings.TrimSpace(string(pid)))
+	if err := flock(f, dir); err != nil {
+		f.Close()
+		return nil, err
 	}
 	err = f.Truncate(0)
 	if err == nil {
@@ -150,6 +153,22 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// lockFile is the file that is locked; it says by whom.
+const lockFile = "LOCK"
+
+// flock locks the directory's file.
+func flock(f *os.File, dir string) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, syscall.EWOULDBLOCK):
+		return fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	pid, _ := os.ReadFile(f.Name())
+	return fmt.Errorf("open the log in %s: %w (pid %s)", dir, ErrLocked, strings.TrimSpace(string(pid)))
 }
 
 // engineLog hands the server's warnings and errors to slog. Its notices are

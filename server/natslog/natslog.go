@@ -54,6 +54,10 @@ type Options struct {
 	// FreeSpace measures the free space of a directory in bytes. nil asks the
 	// file system.
 	FreeSpace func(dir string) (uint64, error)
+	// AcceptLoss goes on without messages that are damaged or missing, which Open
+	// refuses otherwise; see Log.Lost. In a cluster it has no effect: there a node
+	// gets what it lacks from the others, into an empty directory.
+	AcceptLoss bool
 	// DedupeWindow is how long ids are remembered. 0 is 10 minutes.
 	DedupeWindow time.Duration
 	// Replicas is how many servers of a cluster store everything. 0 is 1.

@@ -31,6 +31,7 @@ import (
 
 func newServe() *cobra.Command {
 	var flags configFlags
+	var acceptLoss bool
 	cmd := &cobra.Command{
 		Use:     "serve",
 		Short:   "Run the gateway",
@@ -58,9 +59,11 @@ The secret of HS256 may also be given in TOCSIN_JWT_HS256.`,
 			for _, name := range conf.ignored {
 				logger.Warn("a variable that is no setting is ignored", "variable", name)
 			}
+			conf.acceptLoss = acceptLoss
 			return serve(cmd.Context(), conf.settings, logger)
 		},
 	}
+	cmd.Flags().BoolVar(&acceptLoss, "accept-loss", false, "for one start: go on without stored messages that are damaged or missing")
 	flags.register(cmd)
 	return cmd
 }
@@ -187,7 +190,7 @@ func (n *node) listen(ctx context.Context) (err error) {
 // several machines may be electing who leads it, which is waited for.
 func (n *node) beginEpoch(ctx context.Context) (err error) {
 	for {
-		n.epoch, err = inbox.BeginEpoch(ctx, n.log, time.Now())
+		n.epoch, err = inbox.BeginEpochAfter(ctx, n.log, time.Now(), n.store.Lost())
 		if !errors.Is(err, inbox.ErrUnavailable) || !n.conf.shared() {
 			return err
 		}
