@@ -55,6 +55,9 @@ type server struct {
 	// tells keeps what all starts say but for requests that went well, so that a
 	// long run's end still has its beginning.
 	tells bool
+	// through, unless empty, is a command that runs the server as its arguments, in
+	// its own process.
+	through []string
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -107,7 +110,8 @@ func (s *server) start() {
 
 // up is start for any goroutine.
 func (s *server) up() error {
-	cmd := exec.Command(binary, s.args()...)
+	line := append(append([]string{}, s.through...), append([]string{binary}, s.args()...)...)
+	cmd := exec.Command(line[0], line[1:]...)
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		return err

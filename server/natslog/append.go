@@ -40,7 +40,7 @@ const (
 // proposer's own message, which answers the event like any other first one.
 func (l *Log) Append(ctx context.Context, proposals ...inbox.Proposal) []inbox.Receipt {
 	receipts := make([]inbox.Receipt, len(proposals))
-	if l.Full() {
+	if l.refuses(proposals) {
 		for i := range receipts {
 			receipts[i].Err = fmt.Errorf("append to %s: %w", proposals[i].Subject, inbox.ErrFull)
 		}
@@ -107,6 +107,8 @@ func (b *batch) send(ctx context.Context, pending []int) (again, beaten []int) {
 			beaten = append(beaten, i)
 		case retry || p.ID != "" && errors.Is(r.Err, inbox.ErrUnavailable) && !errors.Is(r.Err, errSealed):
 			again = append(again, i)
+		case errors.Is(r.Err, inbox.ErrFull):
+			b.log.refusedFull()
 		}
 		r.Err = fmt.Errorf("append to %s: %w", p.Subject, r.Err)
 	}

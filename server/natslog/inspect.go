@@ -29,7 +29,7 @@ func Examine(ctx context.Context, o Options, each func(filestore.Message) error)
 func examine(ctx context.Context, o Options, each func(filestore.Message) error) (*filestore.Report, error) {
 	var begun []byte // the newest sys.epoch entry
 	want := filestore.Options{
-		Log: streamName, Stored: inbox.IsStored, Recent: o.SyncInterval + spread,
+		Log: streamName, Stored: o.Stored, Recent: o.SyncInterval + spread,
 		Known: func() (list []filestore.Range) {
 			e, err := inbox.Decode(inbox.Message{Data: begun})
 			if err != nil {

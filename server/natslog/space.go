@@ -4,11 +4,43 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"tocsin/server/inbox"
 )
 
 // Full says that free space is below the reserve: appends are refused, reading
 // goes on.
 func (l *Log) Full() bool { return l.full.Load() }
+
+// refuses says that free space is below the reserve and that this is nothing that is
+// stored all the same: a node's start must be, or none could start to let readers go
+// on, and is small. What the engine itself needs is left to it.
+func (l *Log) refuses(proposals []inbox.Proposal) bool {
+	return l.Full() && !(len(proposals) == 1 && proposals[0].Subject == inbox.SubjectEpoch && !l.scant.Load())
+}
+
+// scantSpace is the free space below which nothing at all is stored.
+const scantSpace = 16 << 20
+
+// Broken is closed when the engine has met a full disk, because others took what was
+// reserved faster than it is measured, and there is room again: until the log is opened
+// anew the engine refuses everything. Readers go on until then.
+func (l *Log) Broken() <-chan struct{} { return l.broken }
+
+// refusedFull notes that the engine, and not the reserve, refused an append for want
+// of space. It measures at once: if there is room, the engine is past help.
+func (l *Log) refusedFull() {
+	if l.engine == nil {
+		return
+	}
+	if free, err := l.opts.FreeSpace(l.opts.Dir); err != nil || free < uint64(max(l.opts.Reserve, scantSpace)) {
+		return
+	}
+	l.breaks.Do(func() {
+		l.opts.Logger.Error("the engine met a full disk and stores nothing any more: the log has to be opened anew", "dir", l.opts.Dir)
+		close(l.broken)
+	})
+}
 
 // watchSpace measures once, so that a full disk is known from the start, and
 // then goes on in the background.
@@ -42,6 +74,7 @@ func (l *Log) measureSpace() {
 		l.opts.Logger.Warn("measure free space", "dir", l.opts.Dir, "error", err)
 		return
 	}
+	l.scant.Store(free < scantSpace)
 	full := free < uint64(l.opts.Reserve)
 	if l.full.Swap(full) == full {
 		return

@@ -16,28 +16,19 @@ import (
 type entryCheck struct {
 	unreadable []string // entries
 	unfollowed []string // alarms whose revisions have holes
-	unknown    int      // entries of epochs that the log does not know
 	unrouted   map[string]bool
 	routes     map[string]bool
 	epochs     []inbox.Epoch
 	begun      uint64 // where the newest epoch's entry stands
-	heads      map[string]head
+	heads      map[string]uint64 // the revision of each alarm's newest entry
 	kinds      map[string]int
-	first      uint64
-	epochOf    map[string]uint64 // by name, the first entry that names it
 	newest     newestOf
-}
-
-// A head is what the newest entry of a subject says.
-type head struct {
-	tag string
-	rev uint64
 }
 
 func newEntryCheck() *entryCheck {
 	return &entryCheck{
-		unrouted: map[string]bool{}, routes: map[string]bool{}, heads: map[string]head{}, kinds: map[string]int{},
-		epochOf: map[string]uint64{}, newest: newestOf{},
+		unrouted: map[string]bool{}, routes: map[string]bool{}, heads: map[string]uint64{}, kinds: map[string]int{},
+		newest: newestOf{},
 	}
 }
 
@@ -55,9 +46,6 @@ func (c *entryCheck) take(m *filestore.Message) {
 	}
 	kind, _, _ := strings.Cut(subject, ".")
 	c.kinds[kind]++
-	if _, seen := c.epochOf[e.Epoch]; !seen {
-		c.epochOf[strings.Clone(e.Epoch)] = m.Seq
-	}
 	if !c.readable(kind, &e) {
 		c.unreadable = append(c.unreadable, fmt.Sprintf("message %d of %s", m.Seq, subject))
 		return
@@ -96,10 +84,10 @@ func (c *entryCheck) readable(kind string, e *inbox.Entry) bool {
 // and what changes nothing the same.
 func (c *entryCheck) follow(e *inbox.Entry) {
 	was, known := c.heads[e.Subject]
-	if known && e.Rev != was.rev && e.Rev != was.rev+1 && !(e.Tag != was.tag && e.Rev == 1) {
-		c.unfollowed = append(c.unfollowed, fmt.Sprintf("%s at %d from %d to %d", e.Subject, e.Seq, was.rev, e.Rev))
+	if known && e.Rev != was && e.Rev != was+1 {
+		c.unfollowed = append(c.unfollowed, fmt.Sprintf("%s at %d from %d to %d", e.Subject, e.Seq, was, e.Rev))
 	}
-	c.heads[e.Subject] = head{tag: e.Tag, rev: e.Rev}
+	c.heads[e.Subject] = e.Rev
 }
 
 // report says what was found, once everything was read.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"tocsin/server/filestore"
+	"tocsin/server/inbox"
 	"tocsin/server/natslog"
 )
 
@@ -22,7 +23,7 @@ func (d *doctor) checkStore(ctx context.Context) error {
 		d.say("settings", stateWarn, err.Error(), "the data are checked as those of a node alone")
 		o = natslog.Options{SyncAlways: d.conf.Sync == syncAlways, SyncInterval: d.conf.SyncInterval}
 	}
-	o.Dir = d.Dir
+	o.Dir, o.Stored = d.Dir, inbox.IsStored
 	e := newEntryCheck()
 	r, err := natslog.Examine(ctx, o, func(m filestore.Message) error {
 		e.take(&m)
@@ -93,4 +94,3 @@ func some(list []string) string {
 	}
 	return strings.Join(list, ", ")
 }
-

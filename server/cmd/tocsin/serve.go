@@ -333,9 +333,12 @@ func (n *node) run(ctx context.Context) error {
 	if n.serving != nil {
 		n.serving(n.public.Addr().String())
 	}
+	var failed error
 	select {
 	case err := <-served:
 		return err
+	case <-n.store.Broken():
+		failed = errors.New("the log met a full disk and has to be opened anew, now that there is room: start again")
 	case <-ctx.Done():
 	}
 	n.logger.Info("draining", "for", n.conf.Drain.String())
@@ -345,7 +348,7 @@ func (n *node) run(ctx context.Context) error {
 	if err := n.server.Shutdown(last); err != nil {
 		n.logger.Warn("some connections were cut", "error", err)
 	}
-	return <-served
+	return errors.Join(failed, <-served)
 }
 
 // close takes the node down in the reverse order; parts that were never made are

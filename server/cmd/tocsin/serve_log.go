@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"tocsin/server/inbox"
 	"tocsin/server/natslog"
 )
 
@@ -24,7 +25,7 @@ func (s *settings) logOptions(logger *slog.Logger) (natslog.Options, error) {
 		Dir: s.Data, URL: s.NATSURL, Credentials: credentials, Cluster: cluster,
 		SyncAlways: s.Sync == syncAlways, SyncInterval: s.SyncInterval,
 		Reserve: reserve, DedupeWindow: s.DedupeWindow, Replicas: s.copies(),
-		MQTT:   s.MQTT, AcceptLoss: s.acceptLoss,
+		MQTT: s.MQTT, AcceptLoss: s.acceptLoss, Stored: inbox.IsStored,
 		Logger: logger,
 	}, err
 }
