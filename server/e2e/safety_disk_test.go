@@ -100,12 +100,12 @@ func (s *server) publishUntil(status int) answer {
 	defer cancel()
 	var a answer
 	n := 0
-	ok := waitFor(ctx, nil, func() bool {
+	waitFor(ctx, nil, func() bool {
 		n++
 		a = s.request("POST", "/v1/alarms", s.root(), fmt.Sprintf(`{"device":"until%d","type":"overspeed","severity":"major"}`, n%7))
 		return a.status == status
 	})
-	if !ok {
+	if a.status != status {
 		s.t.Fatalf("the last answer is %d %s, want %d\n%s", a.status, a.body, status, s.log)
 	}
 	return a
@@ -163,14 +163,15 @@ func TestADiskThatIsReallyFull(t *testing.T) {
 	disk.empty()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	ended := waitFor(ctx, nil, func() bool {
+	ended := false
+	waitFor(ctx, nil, func() bool {
 		_, _ = request(ctx, "POST", s.url()+"/v1/alarms", s.root(), `{"device":"late","type":"overspeed","severity":"major"}`)
 		select {
 		case <-s.done:
-			return true
+			ended = true
 		default:
-			return false
 		}
+		return ended
 	})
 	if !ended || s.cmd.ProcessState.ExitCode() != 1 || !strings.Contains(s.log.String(), "met a full disk") {
 		t.Fatalf("with room again the process said\n%s", s.log)

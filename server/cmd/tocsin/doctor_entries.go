@@ -19,7 +19,7 @@ type entryCheck struct {
 	unrouted   map[string]bool
 	routes     map[string]bool
 	epochs     []inbox.Epoch
-	begun      uint64 // where the newest epoch's entry stands
+	begun      uint64            // where the newest epoch's entry stands
 	heads      map[string]uint64 // the revision of each alarm's newest entry
 	kinds      map[string]int
 	newest     newestOf
