@@ -148,10 +148,15 @@ func powerFailure(t *testing.T, s *server, trace string) *disk {
 	s.kill()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	ended := regexp.MustCompile(fmt.Sprintf(`(?m)^%d +\+\+\+ killed by SIGKILL`, s.cmd.Process.Pid))
 	waitFor(ctx, nil, func() bool {
 		text, err := os.ReadFile(trace)
-		return err == nil && strings.Contains(string(text), fmt.Sprintf("\n%d +++ killed by SIGKILL", s.cmd.Process.Pid))
+		return err == nil && ended.Match(text)
 	})
+	if ctx.Err() != nil {
+		text, _ := os.ReadFile(trace)
+		t.Fatalf("strace did not end: %s", text[max(0, len(text)-2000):])
+	}
 	d := readTrace(t, trace)
 	d.fail(t, s.data())
 	s.through = nil
@@ -217,7 +222,7 @@ func TestSyncAlwaysFlushesBeforeItAnswers(t *testing.T) {
 // it is told. That answers here come before any flush shows that the test above would
 // notice.
 func TestSyncIntervalLosesWhatItHeldAndSaysSo(t *testing.T) {
-	s, trace := tracedServer(t, "--sync", "interval", "--sync-interval", "1h")
+	s, trace := tracedServer(t, "--sync", "interval", "--sync-interval", "10m")
 	const count = 10
 	publishEach(s, count)
 	cursor := readPage(s, "snapshot=active").Cursor

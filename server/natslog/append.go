@@ -107,8 +107,6 @@ func (b *batch) send(ctx context.Context, pending []int) (again, beaten []int) {
 			beaten = append(beaten, i)
 		case retry || p.ID != "" && errors.Is(r.Err, inbox.ErrUnavailable) && !errors.Is(r.Err, errSealed):
 			again = append(again, i)
-		case errors.Is(r.Err, inbox.ErrFull):
-			b.log.refusedFull()
 		}
 		r.Err = fmt.Errorf("append to %s: %w", p.Subject, r.Err)
 	}

@@ -31,7 +31,12 @@ type engine struct {
 	secret string     // of this process's own connections; empty where nobody else can connect
 	lost   []inbox.Span
 	fatal  atomic.Pointer[string]
+	full   atomic.Bool // the disk was, when the engine wrote to it
 }
+
+// met says whether the engine has met a full disk. It then stores nothing until it is
+// started anew, and does not even answer.
+func (e *engine) met() bool { return e != nil && e.full.Load() }
 
 // connect is what a connection of this process to the engine needs.
 func (e *engine) connect(user string) []nats.Option {
@@ -91,7 +96,7 @@ func startEngine(ctx context.Context, o Options) (*engine, error) {
 		lock.Close()
 		return nil, fmt.Errorf("configure the engine: %w", err)
 	}
-	e.server.SetLoggerV2(engineLog{o.Logger, &e.fatal}, false, false, false)
+	e.server.SetLoggerV2(engineLog{o.Logger, &e.fatal, &e.full}, false, false, false)
 	e.server.Start()
 	// Recovery reads what a killed process left behind, so it may take a while
 	// on a big store.
@@ -176,6 +181,7 @@ func flock(f *os.File, dir string) error {
 type engineLog struct {
 	to    *slog.Logger
 	fatal *atomic.Pointer[string] // what Fatalf was told
+	full  *atomic.Bool            // set when the engine says that the disk is
 }
 
 func (engineLog) Noticef(string, ...any) {}
@@ -194,6 +200,11 @@ func (l engineLog) Errorf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
 	if strings.Contains(text, "authentication error") {
 		return // the guard of MQTT has said who was refused, and why
+	}
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		if strings.Contains(text, full.Error()) {
+			l.full.Store(true)
+		}
 	}
 	l.to.Error("engine: " + text)
 }
