@@ -23,6 +23,9 @@ type Options struct {
 	// the disk is not flushed for every message. 0 is for one that is: there only
 	// what nothing follows is the end.
 	Recent time.Duration
+	// Newest, unless 0, is about how many bytes of each stream that was closed well
+	// are looked at, the newest; of others it is everything.
+	Newest int64
 	// Known, unless nil, is asked once the log was read for sequences that are known
 	// to be missing in it: they are no fault.
 	Known func() []Range
@@ -136,8 +139,12 @@ func (s *Stream) examine(ctx context.Context, o *Options) error {
 	if err != nil {
 		return err
 	}
+	skip, err := s.oldest(numbers, o.Newest)
+	if err != nil {
+		return fmt.Errorf("look at the blocks of %s: %w", s.Name, err)
+	}
 	var buf []byte
-	for _, number := range numbers {
+	for _, number := range numbers[skip:] {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

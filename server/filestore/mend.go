@@ -17,7 +17,7 @@ func (s *Stream) Loses() bool { return len(s.Missing) > 0 || len(s.Faults) > 0 &
 
 // Mendable says whether there is something for Mend to do.
 func (s *Stream) Mendable() bool {
-	return len(s.Faults) > 0 || s.End != nil || len(s.positions) > 0 || s.isLog && s.Short()
+	return len(s.Faults) > 0 || s.End != nil || len(s.useless) > 0 || s.isLog && s.Short()
 }
 
 // Short says that the index knows of messages beyond the stream's end. They were
@@ -112,7 +112,7 @@ func (m *mender) stream(s *Stream) error {
 			return err
 		}
 	}
-	for _, path := range s.positions {
+	for _, path := range s.useless {
 		if err := m.aside(s, path); err != nil {
 			return err
 		}

@@ -86,9 +86,13 @@ type Stream struct {
 	// Consumers names those whose files are damaged.
 	Consumers []string `json:"consumers,omitempty"`
 
-	dir       string
-	isLog     bool
-	positions []string // files that say where a consumer stands and cannot be right
+	// Unread is how many bytes of the oldest messages were not looked at.
+	Unread int64 `json:"unread,omitempty"`
+
+	dir     string
+	isLog   bool
+	latest  [checksumSize]byte // the checksum of the last record that the index knows
+	useless []string           // files of consumers that cannot be right
 }
 
 // A Message is one stored message. Its bytes are valid until the function that was
@@ -158,6 +162,7 @@ func (s *Stream) readIndex() {
 	if string(d.Sum(nil)) != string(text[len(text)-end:]) {
 		return
 	}
+	copy(s.latest[:], text[len(text)-2*end:])
 	// Messages, bytes, the first sequence and its time, the last sequence.
 	at := 2
 	for field := range 5 {
@@ -191,6 +196,46 @@ func (s *Stream) listBlocks() ([]uint32, error) {
 	return numbers, nil
 }
 
+// oldest are how many of the first blocks need not be read for the newest bytes of the
+// stream to be: none, unless the index is that of the stream's very end, and no block
+// seems to be missing. Otherwise the engine would read, and mend, all of them.
+func (s *Stream) oldest(numbers []uint32, newest int64) (skip int, err error) {
+	if newest == 0 || s.Index != IndexWhole || len(numbers) == 0 {
+		return 0, nil
+	}
+	sizes := make([]int64, len(numbers))
+	for i, number := range numbers {
+		info, err := os.Stat(s.path(fmt.Sprintf("%d.blk", number)))
+		if err != nil {
+			return 0, err
+		}
+		sizes[i] = info.Size()
+		if s.isLog && number != numbers[0]+uint32(i) {
+			return 0, nil
+		}
+	}
+	last := len(numbers) - 1
+	if sizes[last] < checksumSize {
+		return 0, nil
+	}
+	f, err := os.Open(s.path(fmt.Sprintf("%d.blk", numbers[last])))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = f.Close() }()
+	var end [checksumSize]byte
+	if _, err := f.ReadAt(end[:], sizes[last]-checksumSize); err != nil || end != s.latest {
+		return 0, err
+	}
+	for skip = last; skip > 0 && newest > sizes[skip]; skip-- {
+		newest -= sizes[skip]
+	}
+	for _, size := range sizes[:skip] {
+		s.Unread += size
+	}
+	return skip, nil
+}
+
 // checkConsumers looks at the files of those who read the stream.
 func (s *Stream) checkConsumers() error {
 	folders, err := os.ReadDir(filepath.Join(s.dir, "obs"))
@@ -205,34 +250,11 @@ func (s *Stream) checkConsumers() error {
 		}
 		if err != nil {
 			s.Consumers = append(s.Consumers, f.Name()+": its configuration: "+err.Error())
+			s.useless = append(s.useless, filepath.Join(dir, "meta.inf"), filepath.Join(dir, "meta.sum"))
 		} else if state, err := os.ReadFile(filepath.Join(dir, "o.dat")); err == nil && !s.isPosition(state) {
 			s.Consumers = append(s.Consumers, f.Name()+": where it stands cannot be")
-			s.positions = append(s.positions, filepath.Join(dir, "o.dat"))
+			s.useless = append(s.useless, filepath.Join(dir, "o.dat"))
 		}
 	}
 	return nil
-}
-
-// isPosition says whether a consumer can stand there: acknowledged at most what was
-// delivered, and delivered at most what there is. There is no checksum.
-func (s *Stream) isPosition(state []byte) bool {
-	if len(state) == 0 {
-		return true // it has not begun
-	}
-	const magic, versions = 22, 2
-	if len(state) < 2 || state[0] != magic || state[1] == 0 || state[1] > versions {
-		return false
-	}
-	var n [4]uint64 // acknowledged and delivered, by the consumer's count and by the stream's
-	at := 2
-	for i := range n {
-		v, w := binary.Uvarint(state[at:])
-		if w <= 0 {
-			return false
-		}
-		n[i] = v
-		at += w
-	}
-	last := max(s.Last, s.Indexed)
-	return n[0] <= n[2] && n[1] <= n[3] && n[3] <= last
 }

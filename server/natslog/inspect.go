@@ -19,17 +19,22 @@ var ErrDamaged = errors.New("what is stored here is damaged")
 // reach back: a flush takes its time, too.
 const spread = time.Second
 
-// Examine looks through everything in a data directory that nobody serves, as Open
-// does, and changes nothing. each, unless nil, is given every message; see
-// [filestore.Options]. Errors: ErrLocked, those of the file system and of each.
+// Examine looks through everything in a data directory that nobody serves, as Open does
+// with the newest part, and changes nothing. The caller keeps others out with Hold. each, unless nil, is given every message; see
+// [filestore.Options]. Errors: those of the file system and of
+// each.
 func Examine(ctx context.Context, o Options, each func(filestore.Message) error) (*filestore.Report, error) {
-	return examine(ctx, o.withDefaults(), each)
+	return examine(ctx, o.withDefaults(), 0, each)
 }
 
-func examine(ctx context.Context, o Options, each func(filestore.Message) error) (*filestore.Report, error) {
+// inspected is how much of a log that was closed well a start looks through, in
+// bytes: at about 600 MB/s it takes no more than two seconds.
+const inspected = 1 << 30
+
+func examine(ctx context.Context, o Options, newest int64, each func(filestore.Message) error) (*filestore.Report, error) {
 	var begun []byte // the newest sys.epoch entry
 	want := filestore.Options{
-		Log: streamName, Stored: o.Stored, Recent: o.SyncInterval + spread,
+		Log: streamName, Stored: o.Stored, Newest: newest, Recent: o.SyncInterval + spread,
 		Known: func() (list []filestore.Range) {
 			e, err := inbox.Decode(inbox.Message{Data: begun})
 			if err != nil {
@@ -64,7 +69,7 @@ func examine(ctx context.Context, o Options, each func(filestore.Message) error)
 // power failure has left are cut off; what else is damaged is refused, or taken out
 // where the loss is accepted: lost are then the sequences that the log lacks.
 func inspect(ctx context.Context, o Options) (lost []inbox.Span, err error) {
-	r, err := examine(ctx, o, nil)
+	r, err := examine(ctx, o, inspected, nil)
 	if err != nil {
 		return nil, fmt.Errorf("look through %s: %w", o.Dir, err)
 	}
