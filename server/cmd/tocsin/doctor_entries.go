@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"tocsin/server/alarm"
 	"tocsin/server/filestore"
 	"tocsin/server/inbox"
 	"tocsin/server/natslog"
@@ -77,7 +76,7 @@ func (c *entryCheck) readable(kind string, e *inbox.Entry) bool {
 	if kind != "alarm" && kind != "notice" || len(e.Body) == 0 {
 		return true
 	}
-	return json.Valid(alarm.Text(e.Body))
+	return json.Valid(e.Body)
 }
 
 // follow compares an alarm's revision with the one before: a change has the next one,
