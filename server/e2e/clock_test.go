@@ -97,12 +97,28 @@ func (s *server) withClock() *clock {
 	c := &clock{t: s.t, file: filepath.Join(s.dir, "clock")}
 	s.program = path
 	s.through = []string{"env", "TOCSIN_TEST_CLOCK=" + c.file}
-	c.step(0)
+	c.set(0)
 	return c
 }
 
-// step sets the clock forwards, or backwards.
-func (c *clock) step(d time.Duration) {
+// step sets the clock forwards, or backwards, and waits until the server goes by it.
+func (s *server) step(d time.Duration) {
+	s.t.Helper()
+	s.clock.set(d)
+	want, err := os.ReadFile(s.clock.file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	waitFor(ctx, s.done, func() bool {
+		seen, err := os.ReadFile(s.clock.file + ".seen")
+		return err == nil && string(seen) == string(want)
+	})
+}
+
+// set sets the clock of a server that is not running.
+func (c *clock) set(d time.Duration) {
 	c.t.Helper()
 	c.off += d
 	if err := replaceFile(c.file, fmt.Append(nil, int64(c.off/time.Second))); err != nil {
@@ -214,21 +230,21 @@ func TestTheClockIsSet(t *testing.T) {
 	id := w.shelve("new1", 2*time.Hour)
 	old := s.root()
 
-	s.clock.step(3 * time.Hour)
+	s.step(3 * time.Hour)
 	w.comes("three hours on", "new1", func(a map[string]any) bool { return a["shelved_until"] == nil })
 	if a := s.request("GET", "/v1/inbox", old, ""); a.status != 401 {
 		t.Errorf("three hours on a token of an hour is taken with %d", a.status)
 	}
 	w.publishes("three hours on")
 
-	s.clock.step(90 * 24 * time.Hour)
+	s.step(90 * 24 * time.Hour)
 	w.shelve("new2", time.Hour)
-	s.clock.step(2 * time.Hour) // the worker is at work when this ends
+	s.step(2 * time.Hour) // the worker is at work when this ends
 	w.comes("three months on", "new2", func(a map[string]any) bool { return a["shelved_until"] == nil })
 	w.publishes("three months on")
 	kept("three months on")
 
-	s.clock.step(-92 * 24 * time.Hour)
+	s.step(-92 * 24 * time.Hour)
 	w.publishes("back again")
 	for range 3 {
 		s.want(s.request("POST", "/v1/alarms", s.root(), `{"device":"new1","type":"overspeed","severity":"major"}`), 202)
@@ -239,7 +255,7 @@ func TestTheClockIsSet(t *testing.T) {
 
 	for _, d := range []time.Duration{-26 * time.Hour, 25 * time.Hour} {
 		s.kill()
-		s.clock.step(d)
+		s.clock.set(d)
 		s.start()
 		w.publishes(fmt.Sprintf("after a restart, the clock set by %v", d))
 		kept("after a restart")
