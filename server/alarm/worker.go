@@ -25,7 +25,7 @@ const (
 	leastPause  = 5 * time.Millisecond
 	// clockCheck is how soon a clock that was set forwards is noticed: what is due is
 	// so by the clock, while a wait is not cut short when that is set.
-	clockCheck = 15 * time.Second
+	clockCheck = 5 * time.Second
 )
 
 // byTimer is the author of entries that a deadline makes.

@@ -195,15 +195,19 @@ func (w *clockWorld) comes(when, device string, holds func(alarm map[string]any)
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	var list struct{ Alarms []map[string]any }
+	var last []map[string]any
 	ok := false
 	waitFor(ctx, nil, func() bool {
+		var list struct{ Alarms []map[string]any }
 		w.want(w.request("GET", "/v1/alarms?state=all&device="+device, w.root(), ""), 200).json(w.t, &list)
-		ok = len(list.Alarms) == 1 && holds(list.Alarms[0])
+		last = list.Alarms
+		if ok = len(list.Alarms) == 1 && holds(list.Alarms[0]); !ok {
+			pause(ctx, 100*time.Millisecond)
+		}
 		return ok
 	})
 	if !ok {
-		w.t.Errorf("%s: the alarm of %s is %v\n%s", when, device, list.Alarms, w.log)
+		w.t.Errorf("%s: the alarm of %s is %v\n%s", when, device, last, w.log)
 	}
 }
 
@@ -212,7 +216,7 @@ func (w *clockWorld) comes(when, device string, holds func(alarm map[string]any)
 // ends, cursors go on, tokens are judged by the new clock, and nothing spins.
 func TestTheClockIsSet(t *testing.T) {
 	s := prepareServer(t, "--fold", "1s", "--lease", "2s", "--retention", "24h", "--drain", "0s", "--linger", "0s")
-	s.clock = s.withClock()
+	s.clock, s.tells = s.withClock(), true
 	s.start()
 	w := &clockWorld{server: s, cursor: "earliest"}
 	w.publishes("at first")
