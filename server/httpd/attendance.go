@@ -18,13 +18,20 @@ type attendance struct {
 	// transport is what the connection is called in the presence; empty for
 	// publishers, whose presence is not noted.
 	transport string
+	from      string // the client's address
 	seat      *seat
 	present   *presence.Connection // nil until he is known
 	known     bool
 	waits     func() // ends the waiting for who he is; nil where nobody waits
 }
 
-var _ transports.Host = (*attendance)(nil)
+var (
+	_ transports.Host    = (*attendance)(nil)
+	_ transports.Located = (*attendance)(nil)
+)
+
+// From implements transports.Located.
+func (a *attendance) From() string { return a.from }
 
 // enter counts the conversation in.
 func (a *attendance) enter(end func(cause error)) {

@@ -182,8 +182,13 @@ type online struct {
 // getOnline is GET /notice/online: who is connected to any node, over whatever, for those who
 // administrate or come from a network that is trusted.
 func (s *Server) getOnline(c echo.Context) error {
-	if _, err := s.identify(c, auth.ScopeAdmin); err != nil && !s.trusted(c) {
-		return err
+	if !s.trusted(c) {
+		if !s.administers(c) {
+			return errNotFound
+		}
+		if _, err := s.identify(c, auth.ScopeAdmin); err != nil {
+			return err
+		}
 	}
 	people, _, _, _ := s.o.Cluster.People(presence.Look{Limit: math.MaxInt})
 	users := make([]online, len(people))

@@ -1,21 +1,48 @@
 package httpd
 
 import (
+	"context"
 	"net/http"
 	"net/http/pprof"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"tocsin/server/inbox"
 )
 
 // opsHandler answers on the listener of operation (docs/protocol.md §9), which
-// asks for no token: it is bound to the loopback unless configured otherwise.
+// asks for no token where it tells how the node is: it is bound to the loopback unless
+// configured otherwise. Where administration is apart, all routes of the public
+// listener are here, too, and ask for theirs.
 func (s *Server) opsHandler() http.Handler {
+	state := s.stateHandler()
+	if !s.o.AdminApart {
+		return state
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case path == "/healthz", path == "/readyz", path == "/metrics", strings.HasPrefix(path, "/debug/"):
+			state.ServeHTTP(w, r)
+		default:
+			s.echo.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), insideKey{}, true)))
+		}
+	})
+}
+
+// insideKey marks requests that came by the listener of operation.
+type insideKey struct{}
+
+func inside(c echo.Context) bool { return c.Request().Context().Value(insideKey{}) != nil }
+
+func (s *Server) stateHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { state(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { state(w, s.ready()) })
 	mux.Handle("GET /metrics", s.o.Metrics.Handler())
+	mux.HandleFunc("GET /debug/routes", s.listRoutes)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

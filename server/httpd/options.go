@@ -101,6 +101,12 @@ type Options struct {
 	// Explain answers for deliveries; nil: it is not offered.
 	Explain Explainer
 
+	// AdminApart: what takes the scope admin, and the console, is not there for who
+	// comes by the public listener. The one of operation answers all routes then.
+	AdminApart bool
+	// Trail, unless nil, keeps who did what.
+	Trail Trail
+
 	// DeadLetters, unless nil, keep what a door refuses and cannot tell its sender;
 	// without them it is logged.
 	DeadLetters ingest.DeadLetters

@@ -73,6 +73,9 @@ func New(o Options) (*Server, error) {
 	if s.o.Auth.Revocations != nil {
 		s.o.Auth.Revocations.Changed(s.sessions.revoke)
 	}
+	if v := s.o.Auth.Verifier; v != nil {
+		v.Changed(func() { s.sessions.orphan(v.Vouches) })
+	}
 	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
 	s.longPoll, s.html = s.o.Metrics.Transport(byLongPoll), s.o.Metrics.Transport("page")
 	s.measure()
@@ -95,7 +98,10 @@ func New(o Options) (*Server, error) {
 	}
 	s.ops = s.opsHandler()
 	s.public = s.server(s.echo)
-	s.public.ConnContext, s.public.ConnState = s.o.Limiter.ConnContext, s.o.Limiter.ConnState
+	s.public.ConnState = s.o.Limiter.ConnState
+	s.public.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return s.o.Limiter.ConnContext(rememberTLS(ctx, c), c)
+	}
 	s.private = s.server(s.ops)
 	return s, nil
 }
@@ -104,7 +110,8 @@ func New(o Options) (*Server, error) {
 // deadline of its own. Nor a ReadTimeout, for the same reason: bodies have one.
 func (s *Server) server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           recallTLS(h),
+		ConnContext:       rememberTLS,
 		ReadHeaderTimeout: s.o.HeaderTimeout,
 		IdleTimeout:       s.o.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,

@@ -61,7 +61,7 @@ func (s *Server) upgrade(c echo.Context, sv *service, begin func(*ws.Conn, trans
 	// until its connection ends, or the drain ends it.
 	err := sv.carrier.Serve(c.Response(), c.Request(), func(conn *ws.Conn) ws.Conversation {
 		sv.counted.Opened()
-		host := &attendance{s: s, counted: sv.counted, transport: sv.transport}
+		host := &attendance{s: s, counted: sv.counted, transport: sv.transport, from: s.from(c.Request())}
 		talk, end := begin(conn, host)
 		host.enter(end)
 		host.wait(from, end)
@@ -114,8 +114,8 @@ func (s *Server) converse(c echo.Context, scope string, sv *service, o *native.O
 func (s *Server) greeted(c echo.Context, scope string) (*transports.Identity, error) {
 	id, err := s.identify(c, scope)
 	switch {
-	case errors.Is(err, auth.ErrMissing):
-		return nil, s.loaded()
+	case errors.Is(err, auth.ErrMissing), errors.Is(err, errOrigin):
+		return nil, s.loaded() // the handshake judges origins, and a cookie of elsewhere says nothing
 	case err != nil:
 		return nil, err
 	}

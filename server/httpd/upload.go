@@ -267,6 +267,7 @@ func (u *upload) send() error {
 	if err := u.rc.Flush(); err != nil {
 		return fmt.Errorf("send results: %w", err)
 	}
+	idleWriter(u.c, u.rc)
 	return nil
 }
 

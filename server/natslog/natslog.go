@@ -103,6 +103,7 @@ func (o Options) withDefaults() Options {
 type Log struct {
 	opts    Options
 	engine  *engine // nil when external
+	broker  *engine // that listens for MQTT; nil where none does
 	nc      *nats.Conn
 	js      jetstream.JetStream
 	stream  jetstream.Stream
@@ -152,7 +153,11 @@ func (l *Log) dial(ctx context.Context) error {
 		}),
 	}
 	if l.opts.URL == "" {
-		e, err := startEngine(ctx, l.opts)
+		own := l.opts
+		if own.Cluster != nil {
+			own.MQTT = "" // openMQTT starts another for it
+		}
+		e, err := startEngine(ctx, own)
 		if err != nil {
 			return err
 		}
@@ -226,8 +231,11 @@ func (l *Log) Close(ctx context.Context) error {
 		if l.nc != nil {
 			l.nc.Close()
 		}
+		if l.broker != nil && l.broker != l.engine {
+			err = l.broker.stop(ctx)
+		}
 		if l.engine != nil {
-			err = l.engine.stop(ctx)
+			err = errors.Join(err, l.engine.stop(ctx))
 		}
 	})
 	return err

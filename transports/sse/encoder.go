@@ -204,6 +204,11 @@ func (e *encoder) Settle() error {
 	if err := e.rc.Flush(); err != nil {
 		return fmt.Errorf("flush events: %w", err)
 	}
+	// Over HTTP/2 a deadline ends the stream when it is over, though nothing is being
+	// written.
+	if err := e.rc.SetWriteDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("unbound the writing: %w", err)
+	}
 	return nil
 }
 
