@@ -170,11 +170,7 @@ func (n *node) listen(ctx context.Context) (err error) {
 	if n.public, err = config.Listen(ctx, "tcp", n.conf.HTTP); err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
-	if err := n.limits(); err != nil {
-		return err
-	}
-	n.public = n.limiter.Listener(n.public) // below TLS
-	if err := n.takeCertificate(); err != nil {
+	if err := errors.Join(n.limits(), n.takeCertificate()); err != nil {
 		return err
 	}
 	if n.conf.Ops != "" {

@@ -99,7 +99,7 @@ func (s *limitSettings) options() (limit.Options, error) {
 	return o, nil
 }
 
-// limits makes what bounds clients.
+// limits makes what bounds clients, and has it count connections, below TLS.
 func (n *node) limits() error {
 	o, err := n.conf.limitSettings.options()
 	if err != nil {
@@ -107,5 +107,6 @@ func (n *node) limits() error {
 	}
 	n.metrics.Limits(limit.Names()...)
 	n.limiter = limit.New(o, n.metrics.Limited)
+	n.public = n.limiter.Listener(n.public)
 	return nil
 }
