@@ -3,6 +3,7 @@ package httpd
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -22,13 +23,17 @@ type Trail interface {
 
 var _ Trail = (*audit.Trail)(nil)
 
-// from is the address that a request came from, without the port; behind a proxy that
-// is trusted the client's.
-func (s *Server) from(r *http.Request) string {
-	if from := s.o.Limiter.Client(r); from.IsValid() {
-		return from.String()
+// from is the address that a request came from, without the port; behind trusted
+// proxies the client's.
+func from(c echo.Context) string {
+	if addr := note(c).from; addr.IsValid() {
+		return addr.String()
 	}
-	return r.RemoteAddr
+	host, _, err := net.SplitHostPort(c.Request().RemoteAddr)
+	if err != nil {
+		return c.Request().RemoteAddr
+	}
+	return host
 }
 
 // operated notes commands to alarms that were done.
@@ -44,7 +49,7 @@ func (s *Server) administered(c echo.Context, id auth.Identity, what string, on 
 	if s.o.Trail == nil {
 		return
 	}
-	r := audit.Record{By: id.User, From: s.from(c.Request()), What: what, On: on, Request: requestID(c)}
+	r := audit.Record{By: id.User, From: from(c), What: what, On: on, Request: requestID(c)}
 	if details != nil {
 		r.Details, _ = json.Marshal(details) // ours always can be
 	}
