@@ -125,3 +125,38 @@ func TestOtherListenersEndWhoeverSaysNothing(t *testing.T) {
 		})
 	}
 }
+
+// Connections are counted below TLS, over HTTP/1.1 and HTTP/2: those that are silent
+// make room, and one too many is told so.
+func TestLimitsHoldUnderTLS(t *testing.T) {
+	s := newSecured(t, "--unlimited-from", "", "--connections-per-address", "40", "--waiting-connections", "50", "--connections-per-user", "100")
+	for range 30 {
+		conn, err := net.Dial("tcp", s.http)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	for version := 1; version <= 2; version++ {
+		resp, text := s.read(s.client(version), http.MethodGet, "/v1/inbox", "")
+		if resp.StatusCode != http.StatusOK || resp.ProtoMajor != version {
+			t.Errorf("beside silent ones: %s %s %s", resp.Proto, resp.Status, text)
+		}
+	}
+	for n := range 40 {
+		resp, err := s.send(s.client(1), http.MethodGet, "/v1/inbox/sse", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode == http.StatusTooManyRequests {
+			text, _ := io.ReadAll(resp.Body)
+			// Of 40 connections at most 10 silent ones, a fifth of 50, and two of ours are left.
+			if n < 28 || !strings.Contains(string(text), "connections-per-address: at most 40") || resp.Header.Get("Retry-After") == "" {
+				t.Errorf("stream %d: %s", n, text)
+			}
+			return
+		}
+	}
+	t.Error("no limit was met")
+}

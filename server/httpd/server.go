@@ -102,8 +102,8 @@ func New(o Options) (*Server, error) {
 	s.ops = s.opsHandler()
 	s.public = s.server(s.echo)
 	s.public.ConnState = s.o.Limiter.ConnState
-	s.public.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		return rememberTLS(s.o.Limiter.ConnContext(ctx, conn), conn)
+	s.public.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return s.o.Limiter.ConnContext(rememberTLS(ctx, c), c)
 	}
 	s.private = s.server(s.ops)
 	return s, nil

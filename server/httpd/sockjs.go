@@ -54,13 +54,13 @@ func (s *Server) openStomp(c echo.Context, sv *service) (_ sockjs.Begin, err err
 	if err != nil {
 		return nil, err
 	}
-	from := note(c).from
+	at, address := note(c).from, from(c)
 	return func(conn transports.Conn) sockjs.Conversation {
 		sv.counted.Opened()
-		host := &attendance{s: s, counted: sv.counted, transport: sv.transport}
+		host := &attendance{s: s, counted: sv.counted, transport: sv.transport, from: address}
 		talk := s.beginStomp(conn, who, host)
 		host.enter(talk.End)
-		host.wait(from, talk.End)
+		host.wait(at, talk.End)
 		return talk
 	}, nil
 }

@@ -191,7 +191,7 @@ func (n *node) listen(ctx context.Context) (err error) {
 	if n.public, err = config.Listen(ctx, "tcp", n.conf.HTTP); err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
-	if err := n.takeCertificate(); err != nil {
+	if err := errors.Join(n.limits(), n.takeCertificate()); err != nil {
 		return err
 	}
 	if n.conf.Ops != "" {
@@ -200,10 +200,6 @@ func (n *node) listen(ctx context.Context) (err error) {
 		}
 		n.porch.Ops(n.ops)
 	}
-	if err := n.limits(); err != nil {
-		return err
-	}
-	n.public = n.limiter.Listener(n.public)
 	if n.conf.shared() {
 		n.porch.Public(n.public)
 	}

@@ -103,7 +103,7 @@ func (s *limitSettings) options() (limit.Options, error) {
 	return o, nil
 }
 
-// limits makes what bounds clients.
+// limits makes what bounds clients, and has it count connections, below TLS.
 func (n *node) limits() error {
 	o, err := n.conf.limitSettings.options()
 	if err != nil {
@@ -111,5 +111,6 @@ func (n *node) limits() error {
 	}
 	n.metrics.Limits(limit.Names()...)
 	n.limiter = limit.New(o, n.metrics.Limited)
+	n.public = n.limiter.Listener(n.public)
 	return nil
 }
