@@ -49,7 +49,7 @@ type loop struct {
 func (b *bench) loopOver(ctx context.Context, start starter, kind transport) (l loop, err error) {
 	readers := pick(b, 50, 1000)
 	return l, b.on(ctx, start, func(g *stage) error {
-		clients, hangUp, err := dialAll(ctx, g.publishAt(), inFlight)
+		clients, hangUp, err := dialAll(ctx, g.publishAt, inFlight)
 		if err != nil {
 			return err
 		}

@@ -35,15 +35,15 @@ func dial(ctx context.Context, addr string) (*client, error) {
 	return &client{conn: conn, in: bufio.NewReaderSize(conn, 16<<10)}, nil
 }
 
-// dialAll connects several; hangUp closes them.
-func dialAll(ctx context.Context, addr string, n int) (all []*client, hangUp func(), err error) {
+// dialAll connects several, each where it is told to; hangUp closes them.
+func dialAll(ctx context.Context, where func() string, n int) (all []*client, hangUp func(), err error) {
 	hangUp = func() {
 		for _, c := range all {
 			c.close()
 		}
 	}
 	for range n {
-		c, err := dial(ctx, addr)
+		c, err := dial(ctx, where())
 		if err != nil {
 			hangUp()
 			return nil, nil, err

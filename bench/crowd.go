@@ -55,14 +55,14 @@ func (r *readers) connect(ctx context.Context, s service, c crowd, openings [][]
 	if err := allowFiles(uint64(c.to) + 500); err != nil {
 		return err
 	}
-	addr, err := netip.ParseAddrPort(s.where())
-	if err != nil {
-		return err
-	}
 	quiet, ahead := dialects[c.kind].quiet, cmp.Or(c.ahead, 50)
 	before := int(r.greeted.Load())
 	for i, opening := range openings {
-		if err = r.open(addr, i, c, opening); err == nil && !quiet && i >= ahead {
+		addr, err := netip.ParseAddrPort(s.where())
+		if err == nil {
+			err = r.open(addr, i, c, opening)
+		}
+		if err == nil && !quiet && i >= ahead {
 			err = r.await(ctx, startTimeout, func() bool { return int(r.greeted.Load())-before >= i-ahead })
 		}
 		if err != nil {

@@ -10,17 +10,17 @@ import (
 // measureGroups publishes at a rate to groups in turns, each of which has some of
 // the readers.
 func measureGroups(ctx context.Context, b *bench) error {
-	one, err := b.groupsOver(ctx, b.tocsin, overWS)
+	l := grouped{readers: pick(b, 100, 5000), groups: pick(b, 10, 100), rate: pick(b, 50, 1000)}
+	one, err := b.groupsOver(ctx, b.tocsin, overWS, l)
 	if err != nil {
 		return err
 	}
-	under, err := b.groupsOver(ctx, b.floor(floor{delivery: int(one.bytes)}), overTCP)
+	under, err := b.groupsOver(ctx, b.floor(floor{delivery: int(one.bytes)}), overTCP, l)
 	if err != nil {
 		return fmt.Errorf("the floor: %w", err)
 	}
-	readers, groups, rate := groupsSetting(b)
 	name := func(what string) string {
-		return fmt.Sprintf("%s, %d/s to %d readers in %d groups: %s", overWS, rate, readers, groups, what)
+		return fmt.Sprintf("%s, %d/s to %d readers in %d groups: %s", overWS, l.rate, l.readers, l.groups, what)
 	}
 	for _, t := range []struct{ q, want float64 }{{50, 1}, {99, 5}, {99.9, 20}} {
 		b.add(name(fmt.Sprintf("a reader has it, p%v", t.q)), "ms", quantile(one.took, t.q)).
@@ -31,22 +31,20 @@ func measureGroups(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func groupsSetting(b *bench) (readers, groups, rate int) {
-	return pick(b, 100, 5000), pick(b, 10, 100), pick(b, 50, 1000)
-}
+// A grouped load is a rate of alarms to groups in turns, which share the readers.
+type grouped struct{ readers, groups, rate int }
 
-func (b *bench) groupsOver(ctx context.Context, start starter, kind transport) (one *delivery, err error) {
-	readers, groups, rate := groupsSetting(b)
+func (b *bench) groupsOver(ctx context.Context, start starter, kind transport, of grouped) (one *delivery, err error) {
 	return one, b.on(ctx, start, func(g *stage) error {
-		if s, ok := g.service.(*server); ok {
-			if err := s.divide(ctx, groups); err != nil {
+		if s, ok := g.service.(divisible); ok {
+			if err := s.divide(ctx, of.groups); err != nil {
 				return err
 			}
 		}
-		if err := g.join(ctx, crowd{kind: kind, to: readers, groups: groups}); err != nil {
+		if err := g.join(ctx, crowd{kind: kind, to: of.readers, groups: of.groups}); err != nil {
 			return err
 		}
-		l := ladder{rung: 1, rate: rate, span: pick(b, 100*time.Millisecond, time.Second), readers: readers / groups, groups: groups}
+		l := ladder{rung: 1, rate: of.rate, span: pick(b, 100*time.Millisecond, time.Second), readers: of.readers / of.groups, groups: of.groups}
 		if _, err := b.rung(ctx, g, l); err != nil { // warms up
 			return err
 		}

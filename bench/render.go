@@ -41,17 +41,19 @@ func render(root string) error {
 
 // rendered are the files below docs, by their names.
 func rendered(results string) (map[string][]byte, error) {
-	own, peers, err := newest(results)
+	kept, err := newest(results)
 	if err != nil {
 		return nil, err
 	}
 	files := map[string][]byte{}
-	page := &page{report: own, peers: peers, plots: files}
+	page := &page{report: kept.own, peers: kept.peers, plots: files}
 	t, err := template.New("performance.md.tmpl").Funcs(template.FuncMap{
-		"run":     func() *report { return own },
-		"peers":   func() *report { return peers },
+		"run":     func() *report { return kept.own },
+		"peers":   func() *report { return kept.peers },
+		"cluster": func() *report { return kept.cluster },
 		"missed":  page.missed,
-		"table":   page.table,
+		"table":   kept.own.table,
+		"tableOf": (*report).table,
 		"plots":   page.plot,
 		"compare": page.compare,
 	}).ParseFS(pageTemplate, "performance.md.tmpl")
@@ -66,35 +68,45 @@ func rendered(results string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// newest finds the newest results of all parts, and the newest of the peers, if
-// there are any.
-func newest(dir string) (own, peers *report, err error) {
+// The results that are shown: the newest of all parts, and of the peers and of several
+// nodes, if there are any.
+type results struct{ own, peers, cluster *report }
+
+// newest finds what is to be shown.
+func newest(dir string) (kept results, err error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
-		return nil, nil, err
+		return kept, err
 	}
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return nil, nil, err
+			return kept, err
 		}
 		r := &report{}
 		if err := json.Unmarshal(text, r); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", path, err)
+			return kept, fmt.Errorf("%s: %w", path, err)
 		}
-		switch {
-		case r.Short:
-		case r.has(peersPart) && (peers == nil || r.Date.After(peers.Date)):
-			peers = r
-		case r.complete() && (own == nil || r.Date.After(own.Date)):
-			own = r
+		if r.Short {
+			continue
+		}
+		if r.has(peersPart) && r.newer(kept.peers) {
+			kept.peers = r
+		}
+		if r.hasAll(apart) && r.newer(kept.cluster) {
+			kept.cluster = r
+		}
+		if r.complete() && r.newer(kept.own) {
+			kept.own = r
 		}
 	}
-	if own == nil {
-		return nil, nil, errors.New("there are no results of all parts; run the benchmarks first")
+	if kept.own == nil {
+		return kept, errors.New("there are no results of all parts; run the benchmarks first")
 	}
-	return own, peers, nil
+	return kept, nil
 }
+
+func (r *report) newer(than *report) bool { return than == nil || r.Date.After(than.Date) }
 
 func (r *report) has(part string) bool {
 	return slices.ContainsFunc(r.Figures, func(f *figure) bool { return f.Part == part })
@@ -105,11 +117,15 @@ var inReadme = []string{"doors", "lists", "marks", "behind"}
 
 func (r *report) complete() bool {
 	for _, p := range parts {
-		if p.name != peersPart && !slices.Contains(inReadme, p.name) && !r.has(p.name) {
+		if !slices.Contains(inReadme, p.name) && !slices.Contains(apart, p.name) && !r.has(p.name) {
 			return false
 		}
 	}
 	return true
+}
+
+func (r *report) hasAll(names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return !r.has(name) })
 }
 
 // A page is what the template draws from.
@@ -120,20 +136,20 @@ type page struct {
 }
 
 // table is a part's figures.
-func (p *page) table(part string) (string, error) {
-	if !p.has(part) {
+func (r *report) table(part string) (string, error) {
+	if !r.has(part) {
 		return "", fmt.Errorf("there is no part %q", part)
 	}
 	var b strings.Builder
 	b.WriteString("| | figure | rounds | target | | floor | figure / floor |\n|---|--:|---|--:|---|--:|--:|\n")
-	for _, f := range p.Figures {
+	for _, f := range r.Figures {
 		if f.Part == part {
 			b.WriteString(f.row())
 		}
 	}
-	for _, r := range p.Runs {
-		if r.Part == part {
-			fmt.Fprintf(&b, "\nIt took %.0f s, in which others used %.0f %% of the machine.\n", r.Seconds, r.Others)
+	for _, run := range r.Runs {
+		if run.Part == part {
+			fmt.Fprintf(&b, "\nIt took %.0f s, in which others used %.0f %% of the machine.\n", run.Seconds, run.Others)
 		}
 	}
 	return b.String(), nil

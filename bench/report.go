@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -207,7 +208,7 @@ func median(values []float64) float64 {
 	return (sorted[n/2-1] + sorted[n/2]) / 2
 }
 
-// save writes the report as JSON.
+// save writes the report as JSON, beside what there is of the commit.
 func (r *report) save(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -216,10 +217,21 @@ func (r *report) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, r.Date.Format("2006-01-02")+"-"+r.Commit+".json")
-	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+	begin := filepath.Join(dir, r.Date.Format("2006-01-02")+"-"+r.Commit)
+	path := begin + ".json"
+	for n := 2; ; n++ {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if errors.Is(err, os.ErrExist) { // another run of the same commit and day
+			path = fmt.Sprintf("%s-%d.json", begin, n)
+			continue
+		}
+		if err == nil {
+			_, err = f.Write(append(text, '\n'))
+			err = errors.Join(err, f.Close())
+		}
+		if err == nil {
+			r.say("\n%s\n", path)
+		}
 		return err
 	}
-	r.say("\n%s\n", path)
-	return nil
 }

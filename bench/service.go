@@ -24,7 +24,7 @@ type measured interface {
 
 // A readable lets readers connect.
 type readable interface {
-	// where they connect, host:port.
+	// where the next one connects, host:port.
 	where() string
 	// opening is what reader n of a group says to be connected.
 	opening(kind transport, n int, group, cursor string) ([]byte, error)
@@ -34,13 +34,23 @@ type readable interface {
 
 // A writable takes messages over HTTP.
 type writable interface {
-	// publishAt is where publishers connect, host:port.
+	// publishAt is where the next publisher connects, host:port.
 	publishAt() string
 	// post appends the request that publishes a message to a group. The name is one
 	// that was not used before.
 	post(b []byte, group, name, message string) []byte
 	// posted says whether the answer means that it was accepted.
 	posted(status int, body []byte) error
+}
+
+// A divisible has groups, which are made before anything is published to them.
+type divisible interface {
+	divide(ctx context.Context, groups int) error
+}
+
+// A verifiable counts what it has stored.
+type verifiable interface {
+	verify(ctx context.Context, published int) error
 }
 
 // A starter starts a service on a core, or on any with -1.

@@ -46,7 +46,7 @@ type single struct {
 func (b *bench) singleOver(ctx context.Context, start starter) (o single, err error) {
 	o.took = newHistogram()
 	return o, b.on(ctx, start, func(g *stage) error {
-		clients, hangUp, err := dialAll(ctx, g.publishAt(), singleConnections)
+		clients, hangUp, err := dialAll(ctx, g.publishAt, singleConnections)
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func (b *bench) singleOver(ctx context.Context, start starter) (o single, err er
 		if err := done(); err != nil {
 			return err
 		}
-		if s, ok := g.service.(*server); ok {
+		if s, ok := g.service.(verifiable); ok {
 			return s.verify(ctx, published)
 		}
 		return nil

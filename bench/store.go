@@ -46,7 +46,7 @@ func measureStore(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		y, err := httpBatches(ctx, s, round, n)
+		y, err := httpBatches(ctx, s, s.publishAt, round, n)
 		if err != nil {
 			return err
 		}
@@ -145,8 +145,8 @@ func (r *rawLog) round(ctx context.Context, round, n int) (float64, error) {
 
 // httpBatches publishes n alarms of devices of their own, and returns how many a
 // second.
-func httpBatches(ctx context.Context, s *server, round, n int) (float64, error) {
-	clients, hangUp, err := dialAll(ctx, s.addr, storeWriters)
+func httpBatches(ctx context.Context, s *server, at func() string, round, n int) (float64, error) {
+	clients, hangUp, err := dialAll(ctx, at, storeWriters)
 	if err != nil {
 		return 0, err
 	}

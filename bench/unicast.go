@@ -47,7 +47,7 @@ func (b *bench) unicastOver(ctx context.Context, start starter, kind transport, 
 		if err := g.join(ctx, crowd{kind: kind, to: users}); err != nil {
 			return err
 		}
-		clients, hangUp, err := dialAll(ctx, g.publishAt(), singleConnections)
+		clients, hangUp, err := dialAll(ctx, g.publishAt, singleConnections)
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,10 @@ type presenceNode struct {
 }
 
 // name is what --node says.
-func (s *server) name() string { return s.flags[slices.Index(s.flags, "--node")+1] }
+func (s *server) name() string {
+	named := func(flag string) bool { return flag == "--node" || flag == "--cluster-node" }
+	return s.flags[slices.IndexFunc(s.flags, named)+1]
+}
 
 // says is who is there, as the node has it: "user transport×connections@nodes".
 func (s *server) says(query string) (people []string, nodes []string) {

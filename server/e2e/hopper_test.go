@@ -63,6 +63,8 @@ type hopper struct {
 	bases  []string                // unless empty, each stay is at one of these by chance
 	listen func(what, text string) // to each event or frame, after it was taken; nil for nobody
 	places bool                    // gaps stand where they came, among the entries
+	came   func(e entry)           // to each entry but a page's, as it comes; nil for nobody
+	rest   time.Duration           // between polls that find nothing, and twice and a half that between pages
 	passes func(e entry) bool      // entries that it does not look at; nil for none
 
 	mu     sync.Mutex
@@ -75,7 +77,7 @@ type hopper struct {
 
 func newHopper(s *server, user string, seed uint64, ways []string, groups ...string) *hopper {
 	return &hopper{base: s.url(), user: user, token: s.token(user, "inbox", groups...), groups: groups,
-		rng: rand.New(rand.NewPCG(seed, 7)), ways: ways, hops: map[string]int{}}
+		rng: rand.New(rand.NewPCG(seed, 7)), ways: ways, rest: 20 * time.Millisecond, hops: map[string]int{}}
 }
 
 // sees says whether an entry belongs to the hopper's inbox.
@@ -134,7 +136,7 @@ func (h *hopper) stay(ctx context.Context, way string) error {
 			return err
 		}
 		if way == "poll" && !more {
-			pause(ctx, 20*time.Millisecond)
+			pause(ctx, h.rest)
 		}
 	}
 	return nil
@@ -190,7 +192,7 @@ func (h *hopper) poll(ctx context.Context, q url.Values) (more bool, err error) 
 	if page.Gap != nil {
 		h.lost(page.Gap.Reason)
 	}
-	h.got = append(h.got, page.Entries...)
+	h.add(page.Entries...)
 	h.cursor = page.Cursor
 	return page.More, nil
 }
@@ -226,7 +228,8 @@ func (h *hopper) ws(ctx context.Context) error {
 		h.mu.Lock()
 		switch f.Op {
 		case "entries":
-			h.got, h.cursor = append(h.got, f.Entries...), f.Cursor
+			h.add(f.Entries...)
+			h.cursor = f.Cursor
 		case "gap":
 			h.lost(f.Gap.Reason)
 		}
@@ -278,7 +281,7 @@ func (h *hopper) page(ctx context.Context) error {
 		}
 		h.got, h.cursor = append(h.got, entry{page: s}), string(m[1])
 		h.mu.Unlock()
-		pause(ctx, 50*time.Millisecond)
+		pause(ctx, h.rest*5/2)
 	}
 	return nil
 }
@@ -326,7 +329,7 @@ func (h *hopper) take(event, id, data string) {
 			h.odd = append(h.odd, data)
 			return
 		}
-		h.got = append(h.got, e)
+		h.add(e)
 	case "gap":
 		var gap struct{ Reason string }
 		_ = json.Unmarshal([]byte(data), &gap)
@@ -337,6 +340,16 @@ func (h *hopper) take(event, id, data string) {
 	}
 	if h.listen != nil {
 		h.listen(event, data)
+	}
+}
+
+// add notes what has come.
+func (h *hopper) add(entries ...entry) {
+	h.got = append(h.got, entries...)
+	for _, e := range entries {
+		if h.came != nil {
+			h.came(e)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,6 +45,9 @@ func TestMain(m *testing.M) {
 	}())
 }
 
+// leaks find a token in a log: no server of any of these tests may write one.
+var leaks = regexp.MustCompile(`eyJ[\w-]{8,}\.[\w-]{8,}`)
+
 // A server is a running `tocsin serve` with its data.
 type server struct {
 	t      *testing.T
@@ -63,6 +67,8 @@ type server struct {
 	program string
 	// clock, unless nil, is what the program goes by.
 	clock *clock
+	// hears, unless nil, gets every line of the log; set before the start.
+	hears func(line string)
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -102,7 +108,7 @@ func (s *server) url() string {
 // args are the command line of a server on this data directory.
 func (s *server) args() []string {
 	return append([]string{"serve", "--data", s.data(), "--http", s.http, "--ops", s.ops,
-		"--jwt-hs256-file", s.secretFile(), "--log-format", "json"}, s.flags...)
+		"--jwt-hs256-file", s.secretFile(), "--log-format", "json", "--admin", "public"}, s.flags...)
 }
 
 // start runs the server and waits for the line that names its addresses.
@@ -136,6 +142,12 @@ func (s *server) up() error {
 		for in.Scan() {
 			if !s.tells || !strings.Contains(in.Text(), `"level":"INFO","msg":"request"`) {
 				fmt.Fprintln(log, in.Text())
+			}
+			if s.hears != nil {
+				s.hears(in.Text())
+			}
+			if leaks.MatchString(in.Text()) || strings.Contains(in.Text(), string(s.secret)) {
+				s.t.Errorf("a secret in the log: %s", in.Text())
 			}
 			var line struct{ Msg, HTTP, Ops, MQTT string }
 			if json.Unmarshal(in.Bytes(), &line) == nil && line.Msg == "serving" {
@@ -234,6 +246,10 @@ func (s *server) request(method, path, token, body string, header ...string) ans
 	a, err := request(s.t.Context(), method, s.url()+path, token, body, header...)
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	bare, _, _ := strings.Cut(path, "?")
+	if err := openAPI().check(method, bare, a); err != nil {
+		s.t.Errorf("not as docs/openapi.yaml has it: %v", err)
 	}
 	return a
 }

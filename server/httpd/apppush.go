@@ -44,6 +44,7 @@ func (s *Server) serveAppPush(o *Compat) error {
 	talks.Lasting = true
 	s.secrets = append(s.secrets, o.AppPush.Path)
 	s.echo.GET(o.AppPush.Path+"/*", func(c echo.Context) error { return s.getAppPush(c, sv, talks) })
+	s.doors[o.AppPush.Path] = true
 	s.echo.POST(o.AppPush.Path, s.publishes(byAppPush, s.postAppPush))
 	return nil
 }
@@ -58,7 +59,7 @@ func (s *Server) getAppPush(c echo.Context, sv *service, talks *apppush.Options)
 	if err := s.loaded(); err != nil {
 		return err
 	}
-	who, err := s.knowsReader(c.Request().Context(), token)
+	who, err := s.resolve(c.Request().Context(), token)
 	status, reason := 0, ""
 	if err != nil {
 		if status, reason = refusal(err); status >= http.StatusInternalServerError {

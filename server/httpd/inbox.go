@@ -21,12 +21,19 @@ func client(id auth.Identity) transports.Client {
 	return transports.Client{User: id.User, Groups: id.Groups, Expires: id.Expires}
 }
 
+// client is the client with the address that the request came from.
+func (s *Server) client(c echo.Context, id auth.Identity) transports.Client {
+	who := client(id)
+	who.From = from(c)
+	return who
+}
+
 // getInbox is GET /v1/inbox (docs/protocol.md §4). While the node goes down, no
 // poll waits.
 func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 	note(c).long, note(c).often = true, true
 	o := poll.Options{
-		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle,
+		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Busy: s.limits.Load().Busy, Idle: s.limits.Load().Idle,
 		Draining: s.Draining(), Problem: s.late(requestID(c)),
 	}
 	name, counted := byPoll, s.poll
@@ -36,7 +43,7 @@ func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 	o.Delivered = counted.Delivered
 	present, answered := s.o.Presence.Poll(id.User, name, id.Groups)
 	o.Reached = s.reached(present, name)
-	if v := s.revolver.Load(); v != nil {
+	if v := s.revolver.Load(); v != nil && !inside(c) {
 		o.Next = func(conn net.Conn, read []byte) { v.next(conn, read, s.o.IdleTimeout) }
 	}
 	waits := false
@@ -47,6 +54,7 @@ func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 		leave = s.join(id, false, nil, end)
 	}, func(why error) {
 		counted.Closed(reasonOf(why))
+		s.traceEnded(id.User, name, why)
 		answered()
 		leave()
 	})
@@ -96,6 +104,7 @@ func (s *Server) getStream(c echo.Context) error {
 		s.sse.Opened()
 	}, func(why error) {
 		s.sse.Closed(reasonOf(why))
+		s.traceEnded(id.User, bySSE, why)
 		connection.Close()
 		leave()
 	})

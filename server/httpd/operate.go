@@ -24,10 +24,15 @@ const maxIDsBody = 1 << 20
 // do is the one way in which anybody does something to an alarm, whatever it came
 // over.
 func (s *Server) do(ctx context.Context, c transports.Client, what transports.Command) (alarm.Alarm, error) {
-	return s.o.Alarms.Do(ctx, alarm.Command{
+	a, err := s.o.Alarms.Do(ctx, alarm.Command{
 		Op: alarm.Op(what.Op), User: c.User, Groups: c.Groups,
 		ID: what.Alarm, Rev: what.Rev, Note: what.Note, Until: what.Until,
 	})
+	if err == nil {
+		s.operated(ctx, c, what.Op, []string{what.Alarm}, what.Note)
+	}
+	s.traceCommand(c.User, what.Op, what.Alarm, 0, err)
+	return a, err
 }
 
 // ackAll acknowledges many alarms; field is what the client calls the list. What
@@ -41,9 +46,17 @@ func (s *Server) ackAll(ctx context.Context, c transports.Client, field string, 
 		commands[i] = alarm.Command{Op: alarm.Acknowledge, User: c.User, Groups: c.Groups, ID: id, Note: text}
 	}
 	done, err := s.o.Alarms.DoAll(ctx, commands)
+	s.traceCommand(c.User, string(alarm.Acknowledge), "", len(ids), err)
 	if err != nil {
 		return nil, err
 	}
+	var acked []string
+	for i := range done {
+		if done[i].Err == nil {
+			acked = append(acked, ids[i])
+		}
+	}
+	s.operated(ctx, c, string(alarm.Acknowledge), acked, text)
 	for i := range done {
 		var bad *inbox.FieldError
 		if errors.As(done[i].Err, &bad) {
@@ -97,7 +110,7 @@ func (s *Server) postCommand(op alarm.Op) handler {
 		if what.Rev, err = revOf(c.Request()); err != nil {
 			return err
 		}
-		a, err := s.do(c.Request().Context(), client(id), what)
+		a, err := s.do(c.Request().Context(), s.client(c, id), what)
 		if err != nil {
 			return err
 		}
@@ -114,7 +127,7 @@ func (s *Server) postAckAll(c echo.Context, id auth.Identity) error {
 	if err := s.readLongJSON(c, &body, maxIDsBody, false); err != nil {
 		return err
 	}
-	done, err := s.ackAll(c.Request().Context(), client(id), "ids", body.IDs, body.Note)
+	done, err := s.ackAll(c.Request().Context(), s.client(c, id), "ids", body.IDs, body.Note)
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
 	if err != nil {
 		return err
 	}
-	p := publishing{door: doorREST, key: c.Request().Header.Get("Idempotency-Key"), most: s.o.MaxBatchEvents}
+	p := publishing{door: doorREST, key: c.Request().Header.Get("Idempotency-Key"), most: s.limits.Load().MaxBatchEvents}
 	if err := inbox.CheckText("Idempotency-Key", p.key, 0, maxKey); err != nil {
 		return &transports.ParamError{Param: "Idempotency-Key", Detail: err.Error(), Limit: maxKey}
 	}
@@ -60,7 +60,7 @@ func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
 	if t != typeJSON && t != typeNDJSON {
 		return fmt.Errorf("%w: want %s or %s, not %.80q", errMediaType, typeJSON, typeNDJSON, t)
 	}
-	body, err := s.readBody(c, s.o.MaxBatchBytes)
+	body, err := s.readBody(c, s.limits.Load().MaxBatchBytes)
 	if err != nil {
 		return err
 	}
@@ -148,6 +148,9 @@ func (p *publishing) readLines(body []byte) error {
 	return nil
 }
 
+// spaceJSON is all that may stand between the parts of a JSON text.
+const spaceJSON = " \t\r\n"
+
 // readArray reads the elements of an array. They are cut out by their brackets
 // alone, since each is then read as JSON anyway: whatever is not JSON shows as an
 // event that is malformed, and only then the whole is looked at again. An array
@@ -161,7 +164,7 @@ func (p *publishing) readArray(body []byte) error {
 			doubt = errors.New("the array has no end")
 			break
 		}
-		element := bytes.TrimSpace(rest[:n])
+		element := bytes.Trim(rest[:n], spaceJSON)
 		last := rest[n] == ']'
 		rest = rest[n+1:]
 		if !(first && last && len(element) == 0) {
@@ -176,7 +179,7 @@ func (p *publishing) readArray(body []byte) error {
 			break
 		}
 	}
-	if len(bytes.TrimSpace(rest)) > 0 && doubt == nil {
+	if len(bytes.Trim(rest, spaceJSON)) > 0 && doubt == nil {
 		doubt = errors.New("something follows the array")
 	}
 	if doubt != nil && !json.Valid(body) {
@@ -244,7 +247,7 @@ func refused(results []alarm.Result, lines int, single bool) error {
 		return results[0].Err
 	}
 	for i := range results {
-		if !ofStorage(results[i].Err) {
+		if !passing(results[i].Err) {
 			return nil
 		}
 	}

@@ -137,6 +137,8 @@ func unformed(err error) bool {
 		return slices.Contains(forming, api.ErrorCode)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, jetstream.ErrNoStreamResponse):
 		return true
+	case errors.Is(err, jetstream.ErrBucketNotFound):
+		return true // it was made: who answered has not heard of it yet
 	}
 	return false
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 
@@ -108,6 +109,31 @@ func TestALostRaceDoesNotStopACluster(t *testing.T) {
 		}
 		if r := l.Append(t.Context(), inbox.Proposal{Subject: "alarm.e.t._", Expect: 7, ID: "first-0", Data: []byte("{}")})[0]; r.Err != nil || !r.Duplicate || r.Seq != rounds+1 {
 			t.Errorf("node %d, again: %+v", i, r)
+		}
+	}
+}
+
+// Who leads the log and goes hands it over before: nobody waits for an election.
+func TestALeaderThatGoesHandsOver(t *testing.T) {
+	c := newNodes(t)
+	c.start(t)
+	if r := c.logs[0].Append(t.Context(), inbox.Proposal{Subject: "alarm.d.t._", Data: []byte("{}")}); r[0].Err != nil {
+		t.Fatal(r[0].Err)
+	}
+	i := slices.IndexFunc(c.logs, (*natslog.Log).Leads)
+	if i < 0 {
+		t.Fatal("nobody leads")
+	}
+	if err := c.logs[i].Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	others := slices.Delete(slices.Clone(c.logs), i, i+1)
+	if !slices.ContainsFunc(others, (*natslog.Log).Leads) {
+		t.Error("nobody leads when the leader has gone")
+	}
+	for n, l := range others {
+		if r := l.Append(t.Context(), inbox.Proposal{Subject: fmt.Sprintf("alarm.d%d.t._", n), Data: []byte("{}")}); r[0].Err != nil {
+			t.Errorf("%d of the others: %v", n, r[0].Err)
 		}
 	}
 }

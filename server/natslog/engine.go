@@ -140,7 +140,7 @@ func (e *engine) stop(ctx context.Context) error {
 // lockDir takes the directory for this process until the file is closed; the
 // system frees it when the process dies, however it dies.
 func lockDir(dir string) (*os.File, error) {
-	path := filepath.Join(dir, lockFile)
+	path := filepath.Join(dir, lockName)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the log: %w", err)
@@ -160,16 +160,16 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// lockFile is the file that is locked; it says by whom.
-const lockFile = "LOCK"
+// lockName is the file that is locked; it says by whom.
+const lockName = "LOCK"
 
-// flock locks the directory's file.
+// flock takes the directory's file.
 func flock(f *os.File, dir string) error {
-	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	taken, err := lockFile(f)
 	switch {
 	case err == nil:
 		return nil
-	case !errors.Is(err, syscall.EWOULDBLOCK):
+	case !taken:
 		return fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	pid, _ := os.ReadFile(f.Name())

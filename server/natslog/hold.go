@@ -15,7 +15,7 @@ const StreamName = streamName
 // changes nothing there. Errors: ErrLocked where somebody has it open, those of the
 // file system.
 func Hold(dir string) (free func(), err error) {
-	path := filepath.Join(dir, lockFile)
+	path := filepath.Join(dir, lockName)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return func() {}, nil // nobody ever had it open

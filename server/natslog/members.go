@@ -1,6 +1,7 @@
 package natslog
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -42,6 +43,51 @@ func (m Members) whole() bool { return m.Current == m.Stored }
 func (l *Log) Leads() bool {
 	return l.engine != nil && (l.opts.Cluster == nil || l.engine.server.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, streamName))
 }
+
+// handOver gives what this node leads to nodes that have all of it, so that alarms do
+// not stand still until its silence has been found out and a new leader elected. When
+// it does not succeed, an election finds one as after a kill.
+func (l *Log) handOver(ctx context.Context) {
+	if l.engine == nil || l.opts.Cluster == nil || l.js == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, handOverTimeout)
+	defer cancel()
+	var led []string
+	for name := range l.js.StreamNames(ctx).Name() {
+		if l.engine.server.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, name) &&
+			l.engine.server.JetStreamStepdownStream(server.DEFAULT_GLOBAL_ACCOUNT, name) == nil {
+			led = append(led, name)
+		}
+	}
+	for _, name := range led { // what was said must be on its way before the engine stops
+		for ctx.Err() == nil && !l.ledElsewhere(ctx, name) {
+			select {
+			case <-time.After(handOverCheck):
+			case <-ctx.Done():
+			}
+		}
+	}
+	l.opts.Logger.Info("handed over what this node led", "streams", len(led), "all", ctx.Err() == nil)
+}
+
+// ledElsewhere says whether another node leads the stream. While nobody does, nobody
+// answers.
+func (l *Log) ledElsewhere(ctx context.Context, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 10*handOverCheck)
+	defer cancel()
+	s, err := l.js.Stream(ctx, name)
+	if err != nil {
+		return false
+	}
+	c := s.CachedInfo().Cluster
+	return c != nil && c.Leader != "" && c.Leader != l.opts.Cluster.Node
+}
+
+const (
+	handOverTimeout = 2 * time.Second
+	handOverCheck   = 20 * time.Millisecond
+)
 
 // unheard is after how long a leader that hears nothing of a server may not count
 // it among those that follow. Servers speak every second.

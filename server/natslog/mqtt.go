@@ -183,7 +183,7 @@ func (l *Log) MQTTAddress() string {
 	if l.mqtt == nil {
 		return ""
 	}
-	v, err := l.engine.server.Varz(nil)
+	v, err := l.broker.server.Varz(nil)
 	if err != nil {
 		return ""
 	}

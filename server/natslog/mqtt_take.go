@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -68,20 +70,31 @@ type mqttDoor struct {
 	born   string // tells this stream's ids from those of one before it
 }
 
-// openMQTT makes the account and the streams of MQTT. Until then nobody gets in.
+// openMQTT makes the account and the streams of MQTT. Until then nobody gets in. A node
+// of a cluster keeps what its clients publish to itself until it is in the log, in an
+// engine of its own: a client is answered whether or not the others are there.
 func (l *Log) openMQTT(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	account, _ := l.engine.server.LookupOrRegisterAccount(mqttAccount)
-	err := account.EnableJetStream(nil, nil)
+	l.broker = l.engine
+	var err error
+	if l.opts.Cluster != nil {
+		own := l.opts
+		own.Cluster, own.Dir = nil, filepath.Join(l.opts.Dir, "mqtt")
+		if l.broker, err = startEngine(ctx, own); err != nil {
+			return err
+		}
+	}
+	account, _ := l.broker.server.LookupOrRegisterAccount(mqttAccount)
+	err = account.EnableJetStream(nil, nil)
 	if err != nil {
 		return fmt.Errorf("give the account streams: %w", err)
 	}
-	l.engine.guard.account.Store(account)
+	l.broker.guard.account.Store(account)
 	full := l.Full
-	l.engine.guard.full.Store(&full)
+	l.broker.guard.full.Store(&full)
 	m := &mqttDoor{log: l}
-	connect := append(l.engine.connect(userMQTT), nats.Name("tocsin mqtt"), nats.MaxReconnects(-1),
+	connect := append(l.broker.connect(userMQTT), nats.Name("tocsin mqtt"), nats.MaxReconnects(-1),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			l.opts.Logger.Warn("messages of MQTT", "error", err)
 		}))
@@ -103,6 +116,9 @@ func (l *Log) openMQTT(ctx context.Context) error {
 		}
 	}
 	m.born = strconv.FormatInt(m.stream.CachedInfo().Created.UnixMicro(), 36)
+	if l.opts.Cluster != nil { // whose nodes may have been made in the same moment
+		m.born += strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(l.opts.Cluster.Node))), 36)
+	}
 	return nil
 }
 
@@ -120,7 +136,7 @@ func (l *Log) ServeMQTT(ctx context.Context, judge MQTTAuthenticate, take MQTTTa
 	if l.mqtt == nil {
 		return errors.New("serve MQTT: the log was opened without an address")
 	}
-	guard := l.engine.guard
+	guard := l.broker.guard
 	guard.serve(judge)
 	defer guard.serve(nil)
 	ctx, cancel := context.WithCancel(ctx)
@@ -131,7 +147,7 @@ func (l *Log) ServeMQTT(ctx context.Context, judge MQTTAuthenticate, take MQTTTa
 	all.Go(func() { l.mqtt.passing(ctx, take) })
 	all.Go(func() {
 		for l.pause(ctx, mqttSweep) {
-			guard.sweep(l.engine.server, l.Full())
+			guard.sweep(l.broker.server, l.Full())
 		}
 	})
 	all.Wait()

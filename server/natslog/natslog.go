@@ -110,6 +110,7 @@ func (o Options) withDefaults() Options {
 type Log struct {
 	opts    Options
 	engine  *engine // nil when external
+	broker  *engine // that listens for MQTT; nil where none does
 	nc      *nats.Conn
 	js      jetstream.JetStream
 	stream  jetstream.Stream
@@ -162,7 +163,11 @@ func (l *Log) dial(ctx context.Context) error {
 		}),
 	}
 	if l.opts.URL == "" {
-		e, err := startEngine(ctx, l.opts)
+		own := l.opts
+		if own.Cluster != nil {
+			own.MQTT = "" // openMQTT starts another for it
+		}
+		e, err := startEngine(ctx, own)
 		if err != nil {
 			return err
 		}
@@ -229,14 +234,18 @@ func (l *Log) Close(ctx context.Context) error {
 	l.once.Do(func() {
 		close(l.closed)
 		l.wg.Wait()
+		l.handOver(ctx)
 		if l.mqtt != nil {
 			l.mqtt.nc.Close()
 		}
 		if l.nc != nil {
 			l.nc.Close()
 		}
+		if l.broker != nil && l.broker != l.engine {
+			err = l.broker.stop(ctx)
+		}
 		if l.engine != nil {
-			err = l.engine.stop(ctx)
+			err = errors.Join(err, l.engine.stop(ctx))
 		}
 	})
 	return err

@@ -1,8 +1,6 @@
 package natslog
 
 import (
-	"fmt"
-	"syscall"
 	"time"
 
 	"tocsin/server/inbox"
@@ -74,13 +72,4 @@ func (l *Log) measureSpace() {
 	} else {
 		l.opts.Logger.Info("free space is above the reserve again", "dir", l.opts.Dir, "free", free, "reserve", reserve)
 	}
-}
-
-// freeSpace is what an ordinary user may still write to dir's file system.
-func freeSpace(dir string) (uint64, error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, fmt.Errorf("statfs %s: %w", dir, err)
-	}
-	return s.Bavail * uint64(s.Bsize), nil
 }

@@ -83,7 +83,7 @@ func nginxConf(t testing.TB, dir, address string, nodes []string) string {
 		{server, servers.String()},
 		{"listen 127.0.0.1:8000", "listen " + address},
 		{"worker_processes auto", "worker_processes 1"},
-		{"worker_connections 65536", "worker_connections 1024"},
+		{"worker_connections 65536", "worker_connections 8192"},
 		{"/tmp/tocsin-nginx", filepath.Join(dir, "nginx")},
 	} {
 		if !strings.Contains(conf, r[0]) {

@@ -51,7 +51,7 @@ one directory; a demonstration that is started again goes on where it was.`,
 
 func (o *demoOptions) run(cmd *cobra.Command) error {
 	conf := defaults()
-	conf.HTTP, conf.Ops = o.http, ""
+	conf.HTTP, conf.Ops, conf.Admin = o.http, "", adminPublic
 	conf.Data = filepath.Join(o.dir, "log")
 	conf.SecretFile = filepath.Join(o.dir, "jwt.key")
 	conf.PublishFrom = []string{"127.0.0.0/8", "::1/128"}
@@ -102,6 +102,9 @@ func (n *node) play(ctx context.Context, ready func() error) error {
 			return ctx.Err()
 		}
 		if r := n.alarms.Publish(ctx, "demo", []alarm.Event{s.Event}); r[0].Err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			n.logger.Warn("a sample alarm was not stored", "device", s.Event.Device, "error", r[0].Err)
 		}
 	}

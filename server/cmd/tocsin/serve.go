@@ -8,24 +8,29 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"tocsin/server/alarm"
+	"tocsin/server/audit"
 	"tocsin/server/auth"
 	"tocsin/server/directory"
 	"tocsin/server/hooks"
 	"tocsin/server/httpd"
 	"tocsin/server/inbox"
 	"tocsin/server/ingest"
+	"tocsin/server/limit"
 	"tocsin/server/metrics"
 	"tocsin/server/natslog"
 	"tocsin/server/presence"
 	"tocsin/server/redissession"
 	"tocsin/server/topics"
+	"tocsin/server/trace"
 	"tocsin/transports"
 )
 
@@ -40,7 +45,8 @@ func newServe() *cobra.Command {
 clients away over the time of --drain and ends with exit code 0. A second signal
 ends it at once.
 
-Once it answers it logs one line, "serving", with the addresses it listens on.
+Once it answers it logs one line, "serving", with the addresses it listens on. SIGHUP
+makes it read the configuration again and take over what may change while it runs.
 
 Every setting is a flag here, a variable (--device-time is TOCSIN_DEVICE_TIME)
 and a key of the configuration file; a flag beats a variable, a variable beats the
@@ -55,12 +61,20 @@ The secret of HS256 may also be given in TOCSIN_JWT_HS256.`,
 			if err != nil {
 				return &usageError{command: cmd.CommandPath(), err: err}
 			}
-			logger := newLogger(conf.settings, cmd.ErrOrStderr())
+			level := new(slog.LevelVar)
+			level.Set(levelOf(conf.settings))
+			logger := newLoggerAt(conf.settings, cmd.ErrOrStderr(), level)
 			for _, name := range conf.ignored {
 				logger.Warn("a variable that is no setting is ignored", "variable", name)
 			}
 			conf.acceptLoss = acceptLoss
-			return serve(cmd.Context(), conf.settings, logger)
+			n := newNode(conf.settings, logger)
+			n.level, n.reread = level, func() (configuration, error) { return flags.load(os.Environ()) }
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP)
+			defer signal.Stop(hangups)
+			n.hangups = hangups
+			return n.serve(cmd.Context())
 		},
 	}
 	cmd.Flags().BoolVar(&acceptLoss, "accept-loss", false, "for one start: go on without stored messages that are damaged or missing")
@@ -75,6 +89,10 @@ type node struct {
 	metrics *metrics.Metrics
 
 	verifier  *auth.Verifier
+	keyFiles  stamps
+	cert      *httpd.Certificate // nil without TLS
+	certFiles stamps
+	limiter   *limit.Limiter
 	public    net.Listener
 	ops       net.Listener // nil if switched off
 	porch     httpd.Porch  // who answers at both until the doors open
@@ -91,14 +109,25 @@ type node struct {
 	hooks     *hooks.Hooks           // nil if nobody is told
 	presence  *presence.Registry
 	cluster   *presence.Cluster
+	tracer    *trace.Tracer
 	evidence  *presence.Evidence // nil if none is kept
 	letters   ingest.DeadLetters
+	audit     *audit.Trail // nil if none is kept
 	directory *directory.Directory
 	alarms    *alarm.Engine
 	server    *httpd.Server
 
 	// undeliveredAfter is alarm.Options.UndeliveredAfter.
 	undeliveredAfter time.Duration
+	// hangups ask for the settings to be read again, by reread; both nil where nobody
+	// does. level is the logger's.
+	hangups <-chan os.Signal
+	reread  func() (configuration, error)
+	level   *slog.LevelVar
+	// present are the settings as they are now: conf is those of the start, which
+	// others read. reloads are what is read again besides.
+	present settings
+	reloads []func() error
 	// serving, unless nil, is called once the doors are open.
 	serving func(address string)
 
@@ -109,25 +138,22 @@ type node struct {
 	background sync.WaitGroup
 }
 
-// serve puts the node together, step by step in the order in which the parts
-// need each other, and runs it until the context ends.
-func serve(ctx context.Context, conf settings, logger *slog.Logger) error {
-	return newNode(conf, logger).serve(ctx)
-}
-
 func newNode(conf settings, logger *slog.Logger) *node {
-	n := &node{conf: conf, logger: logger, metrics: metrics.New()}
+	n := &node{conf: conf, present: conf, logger: logger, metrics: metrics.New()}
 	n.metrics.Build(built())
 	n.measureRoles()
 	return n
 }
 
+// serve puts the node together, step by step in the order in which the parts
+// need each other, and runs it until the context ends.
 func (n *node) serve(ctx context.Context) (err error) {
 	n.running, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() { err = errors.Join(err, n.close()) }()
 	for _, step := range []func(context.Context) error{
 		n.takeKeys,    // who may come in
 		n.listen,      // where
+		n.watchFiles,  // keys and certificates that change
 		n.openLog,     // what happened
 		n.beginEpoch,  // and what happens from now on
 		n.makeTopics,  // who hears of topics
@@ -135,6 +161,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 		n.followMarks, // what has been read
 		n.guard,       // tickets, and tokens that were taken back
 		n.keepLetters, // what doors refuse
+		n.keepTrail,   // who did what
 		n.makeHooks,   // who else is told
 		n.attend,      // who is connected, and who got what
 		n.decide,      // what events and commands do
@@ -155,16 +182,6 @@ func (n *node) serve(ctx context.Context) (err error) {
 	return n.run(ctx)
 }
 
-func (n *node) takeKeys(context.Context) error {
-	o, err := authOptions(n.conf, n.logger)
-	if err != nil {
-		return err
-	}
-	// The context ends what keeps the keys fresh.
-	n.verifier, err = auth.New(n.running, o)
-	return err
-}
-
 // listen takes the ports before anything slow, so that a wrong address shows at
 // once. Operators are answered from then on: a node may wait long for others, and
 // is alive. Clients wait to be served; but where there are other nodes they are
@@ -174,12 +191,19 @@ func (n *node) listen(ctx context.Context) (err error) {
 	if n.public, err = config.Listen(ctx, "tcp", n.conf.HTTP); err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
+	if err := n.takeCertificate(); err != nil {
+		return err
+	}
 	if n.conf.Ops != "" {
 		if n.ops, err = config.Listen(ctx, "tcp", n.conf.Ops); err != nil {
 			return fmt.Errorf("ops: %w", err)
 		}
 		n.porch.Ops(n.ops)
 	}
+	if err := n.limits(); err != nil {
+		return err
+	}
+	n.public = n.limiter.Listener(n.public)
 	if n.conf.shared() {
 		n.porch.Public(n.public)
 	}
@@ -295,8 +319,11 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 	n.server, err = httpd.New(httpd.Options{
 		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
 		Presence: n.presence, Cluster: n.cluster, Explain: n.explainer(), DeadLetters: n.letters,
+		Trail: n.trail(), AdminApart: n.conf.Admin == adminOps,
 		Compat:  compat,
 		Backup:  n.backup,
+		Limiter: n.limiter,
+		Trace:   n.tracer,
 		Metrics: n.metrics, Logger: n.logger,
 		Origins:     n.conf.AllowedOrigins,
 		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,
@@ -334,12 +361,18 @@ func (n *node) run(ctx context.Context) error {
 		n.serving(n.public.Addr().String())
 	}
 	var failed error
-	select {
-	case err := <-served:
-		return err
-	case <-n.store.Broken():
-		failed = errors.New("the log met a full disk and has to be opened anew, now that there is room: start again")
-	case <-ctx.Done():
+	for open := true; open; {
+		select {
+		case err := <-served:
+			return err
+		case <-n.hangups:
+			n.reload()
+		case <-n.store.Broken():
+			failed = errors.New("the log met a full disk and has to be opened anew, now that there is room: start again")
+			open = false
+		case <-ctx.Done():
+			open = false
+		}
 	}
 	n.logger.Info("draining", "for", n.conf.Drain.String())
 	// Shutdown spreads the farewells over three quarters of what it is given.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	"tocsin/server/ingest"
 	"tocsin/server/natslog"
 	"tocsin/server/presence"
+	"tocsin/server/trace"
 )
 
 const (
@@ -107,19 +109,14 @@ func (q hookQueue) Run(ctx context.Context, do func(context.Context, hooks.Job) 
 
 // attend notes who is connected and, unless that is switched off, who got what.
 func (n *node) attend(ctx context.Context) error {
-	name := n.conf.Node
-	if name == "" {
-		var err error
-		if name, err = os.Hostname(); err != nil {
-			name = "unknown"
-		}
-	}
-	n.presence = presence.New(presence.Options{Node: name, Run: n.epoch, Away: 3 * n.conf.PollIdle, Observe: n.observe})
+	n.presence = presence.New(presence.Options{Node: n.name(), Run: n.epoch, Away: 3 * n.conf.PollIdle, Observe: n.observe})
 	n.cluster = presence.NewCluster(presence.ClusterOptions{
 		Registry: n.presence, Bus: n.store.Bus("presence"), Streams: n.conf.Connections, Logger: n.logger,
 	})
-	// Ends with running.
+	n.tracer = trace.New(trace.Options{Node: n.name(), Run: n.epoch, Bus: n.store.Bus("trace"), Logger: n.logger})
+	// Both end with running.
 	n.background.Go(func() { n.presence.Run(n.running) })
+	n.background.Go(func() { n.again("hear whom other nodes trace", n.tracer.Run) })
 	if n.conf.Evidence == 0 {
 		return nil
 	}
@@ -137,6 +134,18 @@ func (n *node) attend(ctx context.Context) error {
 	return nil
 }
 
+// name is what people call the node.
+func (n *node) name() string {
+	if name := cmp.Or(n.conf.Node, n.conf.ClusterNode); name != "" {
+		return name
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
+}
+
 // meet tells the other nodes who is connected to this one, and hears of theirs.
 func (n *node) meet(context.Context) error {
 	// Ends with running, after its farewell.
@@ -146,6 +155,9 @@ func (n *node) meet(context.Context) error {
 
 // observe hears what happens to connections.
 func (n *node) observe(e presence.Event) {
+	if n.tracer.Wanted() {
+		n.tracer.Tell(trace.Line{What: string(e.Kind), User: e.User, Transport: e.Transport, Connection: e.Connection, Destination: e.Destination})
+	}
 	if n.hooks != nil {
 		n.hooks.Offer(hooks.Event("connection."+string(e.Kind)),
 			hooks.Connection{ID: e.Connection, User: e.User, Transport: e.Transport, Node: e.Node, Destination: e.Destination, Attributes: e.Attributes}, e.At)

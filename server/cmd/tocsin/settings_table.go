@@ -18,6 +18,8 @@ type setting struct {
 	// secret settings have no flag, since a command line is public, and no key
 	// in the file, which is often readable; and they are never printed.
 	secret bool
+	// reload: a running node takes a change over on SIGHUP; marked in tocsin.yml.
+	reload bool
 }
 
 // env is the setting's variable.
@@ -53,7 +55,7 @@ const (
 func (s *settings) table() []setting {
 	return slices.Concat(
 		s.connecting(), s.tokens(), s.meaning(), s.telling(), s.keeping(), s.severalMachines(),
-		s.reading(), s.compatible(), s.patience(), s.sizes(), s.running(),
+		s.reading(), s.compatible(), s.patience(), s.sizes(), s.limiting(), s.running(),
 	)
 }
 
@@ -67,7 +69,10 @@ func count(p *int, least, most int) value                    { return intValue{p
 func (s *settings) connecting() []setting {
 	return []setting{
 		{name: "http", value: addressValue{&s.HTTP, false}, help: "where publishers and readers connect"},
+		{name: "tls-cert-file", value: textOf(&s.TLSCert, "file"), help: "the certificate of https; empty for http"},
+		{name: "tls-key-file", value: textOf(&s.TLSKey, "file"), help: "its key"},
 		{name: "ops", value: addressValue{&s.Ops, true}, help: "health, metrics and profiles; empty for none"},
+		{name: "admin", value: choice(&s.Admin, adminOps, adminPublic), help: "where administration and the console are served: with operation, or with everything else"},
 		{name: "mqtt", value: addressValue{&s.MQTT, true}, help: "where MQTT clients publish; empty for nowhere"},
 		{name: "allowed-origins", value: listValue{p: &s.AllowedOrigins, kind: "origins", fits: isOrigin, want: "web origins, such as https://noc.example.com, or *"}, help: "web origins besides our own whose pages may connect"},
 		{name: "access-token-in-url", value: boolValue{&s.TokenInURL}, help: "accept ?access_token=, for clients that cannot send headers"},
@@ -103,6 +108,7 @@ func (s *settings) meaning() []setting {
 func (s *settings) telling() []setting {
 	return []setting{
 		{name: "evidence", value: span(&s.Evidence, 0, 365*day), help: "how long it is known who got what; 0 keeps nothing"},
+		{name: "audit", value: span(&s.Audit, 0, 100*365*day), help: "how long it is known who did what; 0 keeps nothing"},
 		{name: "hook-url", value: listValue{p: &s.HookURLs, kind: "urls", fits: isWebURL, want: "URLs that begin with http:// or https://", secret: true}, help: "who is told of events, by signed requests"},
 		{name: "hook-secret-file", value: textOf(&s.HookSecretFile, "file"), help: "the secret that those requests are signed with"},
 		{name: "hook-events", value: listValue{p: &s.HookEvents, kind: "events", some: true, fits: isHookEvent, want: "events, such as alarm.acked"}, help: "what is told"},
@@ -131,11 +137,11 @@ func (s *settings) reading() []setting {
 		{name: "ping-interval", value: span(&s.Ping, time.Second, 10*time.Minute), help: "how long a stream may be silent before it carries a ping"},
 		{name: "stream-lifetime", value: span(&s.StreamLifetime, time.Second, day), help: "how long one stream lasts, ± 20 %"},
 		{name: "client-retry", value: span(&s.ClientRetry, 100*time.Millisecond, time.Minute), help: "after how long clients are told to come back, ± 50 %"},
-		{name: "connections-per-user", value: count(&s.Connections, 1, 10000), help: "streams that one user may have open, at all nodes"},
+		{name: "connections-per-user", value: count(&s.Connections, 1, 10000), help: "streams that one user may have open, at all nodes", reload: true},
 		{name: "auth-timeout", value: span(&s.AuthTimeout, 100*time.Millisecond, time.Minute), help: "time for a WebSocket to say whose it is"},
 		{name: "dead-after", value: span(&s.DeadAfter, time.Second, time.Hour), help: "how long a WebSocket's client may be silent, pongs included"},
-		{name: "poll-interval-busy", value: span(&s.PollBusy, time.Second, time.Hour), help: "short poll: the interval told when something came"},
-		{name: "poll-interval-idle", value: span(&s.PollIdle, time.Second, time.Hour), help: "short poll: the interval told when nothing came"},
+		{name: "poll-interval-busy", value: span(&s.PollBusy, time.Second, time.Hour), help: "short poll: the interval told when something came", reload: true},
+		{name: "poll-interval-idle", value: span(&s.PollIdle, time.Second, time.Hour), help: "short poll: the interval told when nothing came", reload: true},
 	}
 }
 
@@ -181,18 +187,18 @@ func (s *settings) sizes() []setting {
 		{name: "frame-entries", value: count(&s.FrameEntries, 1, 10000), help: "most entries that a stream writes at once"},
 		{name: "frame-bytes", value: sized(&s.FrameBytes, 1<<10, 16<<20), help: "most bytes that a stream writes at once"},
 		{name: "page-bytes", value: sized(&s.PageBytes, 1<<10, 64<<20), help: "most bytes of entries in a page"},
-		{name: "batch-bytes", value: sized(&s.BatchBytes, 1<<10, 1<<30), help: "most bytes in one publishing"},
-		{name: "batch-events", value: count(&s.BatchEvents, 1, 9999), help: "most alarms in one publishing"},
+		{name: "batch-bytes", value: sized(&s.BatchBytes, 1<<10, 1<<30), help: "most bytes in one publishing", reload: true},
+		{name: "batch-events", value: count(&s.BatchEvents, 1, 9999), help: "most alarms in one publishing", reload: true},
 	}
 }
 
 // running are the settings of how the node runs.
 func (s *settings) running() []setting {
 	return []setting{
-		{name: "node", value: textOf(&s.Node, "name"), help: "what people call this node; empty for the host's name"},
+		{name: "node", value: textOf(&s.Node, "name"), help: "what people call this node; empty for cluster-node, or the host's name"},
 		{name: "drain", value: span(&s.Drain, 0, 10*time.Minute), help: "time over which clients are sent away at the end"},
 		{name: "linger", value: span(&s.Linger, 0, 10*time.Minute), help: "least time to go on answering after /readyz has said that the node goes"},
-		{name: "log-level", value: choice(&s.LogLevel, "debug", "info", "warn", "error"), help: "least level that is logged"},
+		{name: "log-level", value: choice(&s.LogLevel, "debug", "info", "warn", "error"), help: "least level that is logged", reload: true},
 		{name: "log-format", value: choice(&s.LogFormat, formatText, formatJSON), help: "text for people, json for collectors"},
 	}
 }
