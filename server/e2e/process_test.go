@@ -60,6 +60,8 @@ type server struct {
 	// tells keeps what all starts say but for requests that went well, so that a
 	// long run's end still has its beginning.
 	tells bool
+	// hears, unless nil, gets every line of the log; set before the start.
+	hears func(line string)
 	// through, unless empty, is a command that runs the server as its arguments, in
 	// its own process.
 	through []string
@@ -67,8 +69,6 @@ type server struct {
 	program string
 	// clock, unless nil, is what the program goes by.
 	clock *clock
-	// hears, unless nil, gets every line of the log; set before the start.
-	hears func(line string)
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
