@@ -23,13 +23,21 @@ type disk struct {
 	written, kept map[string]int64
 	flushing      map[string]int64  // per thread and file, what its fsync will keep
 	unfinished    map[string]string // per thread, the call that has begun
-	acks, early   int               // answers 202, and those sent before the log was kept
+	entries       map[string]place  // by device, where its alarm's first entry ends
+	acks, early   int               // answers 202, and those sent before the entry was kept
+}
+
+// A place is one in a file.
+type place struct {
+	path string
+	to   int64
 }
 
 var (
 	callOf    = regexp.MustCompile(`^(\d+) +(\w+)\((\d+)<([^>]*)>`)
 	resumedOf = regexp.MustCompile(`^(\d+) +<\.\.\. (\w+) resumed>`)
-	writtenAt = regexp.MustCompile(`, (\d+), (\d+)\) = (\d+)$`)
+	entryOf   = regexp.MustCompile(`alarm\.(d\d+)\.overspeed`)
+	writtenAt = regexp.MustCompile(`, (\d+), (\d+)\) += (\d+)$`)
 )
 
 // readTrace reads everything that strace has noted.
@@ -40,7 +48,7 @@ func readTrace(t *testing.T, path string) *disk {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	d := &disk{written: map[string]int64{}, kept: map[string]int64{}, flushing: map[string]int64{}, unfinished: map[string]string{}}
+	d := &disk{written: map[string]int64{}, kept: map[string]int64{}, flushing: map[string]int64{}, unfinished: map[string]string{}, entries: map[string]place{}}
 	in := bufio.NewScanner(f)
 	in.Buffer(nil, 1<<20)
 	for in.Scan() {
@@ -55,9 +63,10 @@ func readTrace(t *testing.T, path string) *disk {
 // line takes one line: a whole call, the beginning of one, or the end of one.
 func (d *disk) line(text string) {
 	if m := resumedOf.FindStringSubmatch(text); m != nil {
-		begun := d.unfinished[m[1]]
+		begun := strings.TrimSuffix(d.unfinished[m[1]], "<unfinished ...>")
 		delete(d.unfinished, m[1])
-		d.ends(begun, text)
+		_, rest, _ := strings.Cut(text, "resumed>")
+		d.ends(strings.TrimRight(begun, " ") + rest)
 		return
 	}
 	d.begins(text)
@@ -68,7 +77,7 @@ func (d *disk) line(text string) {
 		}
 		return
 	}
-	d.ends(text, text)
+	d.ends(text)
 }
 
 // begins takes what counts from a call's beginning.
@@ -79,29 +88,33 @@ func (d *disk) begins(text string) {
 	case m[2] == "fsync" || m[2] == "fdatasync":
 		d.flushing[m[1]+m[4]] = d.written[m[4]]
 	case m[2] == "write" && strings.Contains(text, `"HTTP/1.1 202 `):
+		// Alarms are published one after the other, so this answer is of this device's.
+		at, written := d.entries[fmt.Sprint("d", d.acks)]
 		d.acks++
-		for path, n := range d.written {
-			if isLogBlock(path) && d.kept[path] < n {
-				d.early++
-				break
-			}
+		if !written || d.kept[at.path] < at.to {
+			d.early++
 		}
 	}
 }
 
 // ends takes what counts from a call's end.
-func (d *disk) ends(begun, ended string) {
-	m := callOf.FindStringSubmatch(begun)
+func (d *disk) ends(text string) {
+	m := callOf.FindStringSubmatch(text)
 	switch {
-	case m == nil || !strings.Contains(ended, ") = ") || strings.Contains(ended, "= -1"):
+	case m == nil || strings.Contains(text, ") = -1 ") || strings.HasSuffix(text, ") = ?"):
 	case m[2] == "pwrite64":
-		n := writtenAt.FindStringSubmatch(ended)
+		n := writtenAt.FindStringSubmatch(text)
 		if n == nil {
 			return
 		}
 		offset, _ := strconv.ParseInt(n[2], 10, 64)
 		size, _ := strconv.ParseInt(n[3], 10, 64)
 		d.written[m[4]] = max(d.written[m[4]], offset+size)
+		if e := entryOf.FindStringSubmatch(text); e != nil && isLogBlock(m[4]) {
+			if _, known := d.entries[e[1]]; !known {
+				d.entries[e[1]] = place{m[4], offset + size}
+			}
+		}
 	case m[2] == "fsync" || m[2] == "fdatasync":
 		d.kept[m[4]] = max(d.kept[m[4]], d.flushing[m[1]+m[4]])
 	}
@@ -136,7 +149,7 @@ func tracedServer(t *testing.T, flags ...string) (s *server, trace string) {
 	t.Helper()
 	s = prepareServer(t, flags...)
 	trace = filepath.Join(s.dir, "trace")
-	s.through = []string{"strace", "-D", "-f", "-qq", "-y", "-s", "40", "-o", trace, "-e", "trace=pwrite64,write,fsync,fdatasync"}
+	s.through = []string{"strace", "-D", "-f", "-qq", "-y", "-s", "2000", "-o", trace, "-e", "trace=pwrite64,write,fsync,fdatasync"}
 	s.start()
 	return s, trace
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -211,7 +212,12 @@ func writeSynced(path string, text []byte) error {
 	return errors.Join(err, syncDir(filepath.Dir(path)))
 }
 
+// syncDir brings the names in a directory to the disk, where the system lets a
+// directory be flushed.
 func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	d, err := os.Open(path)
 	if err != nil {
 		return err

@@ -163,7 +163,7 @@ func lockDir(dir string) (*os.File, error) {
 // lockName is the file that is locked; it says by whom.
 const lockName = "LOCK"
 
-// flock locks the directory's file.
+// flock takes the directory's file.
 func flock(f *os.File, dir string) error {
 	taken, err := lockFile(f)
 	switch {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -18,20 +19,22 @@ func (d *doctor) checkRights(info fs.FileInfo) {
 		fmt.Sprintf("every user of this machine may open %s (%v)", d.Dir, mode), "chmod o-rwx "+d.Dir,
 		fmt.Sprintf("%v on %s", mode, d.Dir))
 	locked := 0
-	_ = filepath.WalkDir(d.Dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			locked++
-			return nil
-		}
-		if e.Type().IsRegular() {
-			if f, err := os.OpenFile(path, os.O_RDWR, 0); err != nil {
-				locked++
-			} else {
-				_ = f.Close()
+	err := filepath.WalkDir(d.Dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			var f *os.File
+			if f, err = os.OpenFile(path, os.O_RDWR, 0); err == nil {
+				err = f.Close()
 			}
 		}
-		return nil
+		if errors.Is(err, fs.ErrPermission) {
+			locked, err = locked+1, nil
+		}
+		return err
 	})
+	if err != nil {
+		d.say("writable", stateFail, err.Error(), "look at the file system")
+		return
+	}
 	d.sayIf(locked > 0, "writable", stateFail, fmt.Sprintf("%d files cannot be opened for writing by this user", locked),
 		"run as the user that serves, or give him the files with chown", "all files can be read and written by this user")
 }
