@@ -25,7 +25,7 @@ test: setup lint ## everything that must hold; CI runs this and nothing else
 	@test -z "$$(git ls-files --others --exclude-standard -- web/dist)" || { git status --short -- web/dist; exit 1; }
 	cd web && npm test
 	go test -run '^TestAllocs' $(if $(CI),-count=1) ./server/alarm ./server/httpd ./server/inbox ./transports/alarmpush ./transports/native ./transports/sse ./transports/stomp
-	go test -race -p 2 -timeout 15m $(if $(CI),-count=1) ./...
+	go test -race -p 2 -timeout 24m $(if $(CI),-count=1) ./...
 
 conformance: $(KEY) ## serve what the public suites of WebSocket and SockJS want, on 127.0.0.1:8081
 	go run -tags conformance ./server/cmd/tocsin serve --http 127.0.0.1:8081 --ops "" --data data/conformance --jwt-hs256-file $(KEY)
