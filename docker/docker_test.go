@@ -93,7 +93,7 @@ func (n *node) await() {
 func launch(t *testing.T, flags ...string) *node {
 	t.Helper()
 	cmd := exec.Command(binary, append([]string{"serve", "--data", t.TempDir(), "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0",
-		"--jwt-hs256-file", secret, "--drain", "0s", "--log-format", "json"}, flags...)...)
+		"--jwt-hs256-file", secret, "--drain", "0s", "--log-format", "json", "--admin", "public"}, flags...)...)
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

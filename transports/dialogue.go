@@ -56,6 +56,9 @@ type Host interface {
 	Ended(why error)
 }
 
+// A Located host knows the network address of its client.
+type Located interface{ From() string }
+
 // A Voice tells one client what is delivered to it, in its protocol's words.
 type Voice interface {
 	Encoder
@@ -178,6 +181,9 @@ func (d *Dialogue) part(v Voice, why error) {
 
 // Admit makes the client the one that its token says.
 func (d *Dialogue) Admit(id Identity) {
+	if host, knows := d.host.(Located); knows {
+		id.From = host.From()
+	}
 	d.mu.Lock()
 	regroup := d.stream != nil && !slices.Equal(id.Groups, d.id.Groups)
 	d.id = &id

@@ -15,6 +15,8 @@ type Client struct {
 	User    string
 	Groups  []string // besides the directory's
 	Expires time.Time
+	// From is the network address he comes from; empty where nobody asks.
+	From string
 }
 
 // A Session is one client's reading of his inbox over one transport. It belongs

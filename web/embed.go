@@ -27,11 +27,14 @@ var files embed.FS
 // it without a leading slash, so that a proxy may put them below a path.
 const Assets = "/assets/"
 
+// Console is the page for administrators.
+const Console = "/console"
+
 // pages are the pages, by path: the file of each, below dist.
 var pages = map[string]string{
-	"/":        "page/index.html",
-	"/console": "console/index.html",
-	"/doctor":  "console/doctor.html",
+	"/":       "page/index.html",
+	Console:   "console/index.html",
+	"/doctor": "console/doctor.html",
 }
 
 // CSP is the Content-Security-Policy of the pages: scripts, style, pictures and
@@ -114,6 +117,7 @@ func read(name string) (asset, error) {
 func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", CSP)
+	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

@@ -15,6 +15,9 @@ const (
 	MaxTitleChars  = 256
 	MaxNoticeBytes = 16 << 10 // of its body, and of its data
 	MaxNoticeUsers = 1000
+	// MaxDepth is how deep data may be nested: clients read it with what they have,
+	// and some of that gives up at a thousand levels.
+	MaxDepth = 64
 )
 
 // A Notice is a message to people that is no alarm. Exactly one of Users, Groups
@@ -76,7 +79,30 @@ func (n *Notice) Check() error {
 	if len(n.Data) > 0 && !json.Valid(n.Data) {
 		return inbox.Fieldf("data", "want JSON")
 	}
+	if levels := depth(n.Data); levels > MaxDepth {
+		return inbox.Fieldf("data", "nested at most %d deep, not %d", MaxDepth, levels)
+	}
 	return nil
+}
+
+// depth is how deep valid JSON is nested.
+func depth(text []byte) (most int) {
+	level, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++ // what follows ends no string
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{', c == '[':
+			level++
+			most = max(most, level)
+		case c == '}', c == ']':
+			level--
+		}
+	}
+	return most
 }
 
 // Notify stores the notice: one append for groups and for everyone, one each for

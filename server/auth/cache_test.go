@@ -2,7 +2,9 @@ package auth
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -79,4 +81,24 @@ func TestManyVerifyAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// Whoever tries tokens at random, wrong ones and as many as he likes, takes neither
+// memory nor the place of those who have been here.
+func TestWrongTokensLeaveNothingBehind(t *testing.T) {
+	v := newVerifier(t, Options{HS256: secret})
+	good := tokenOf(t, hs256, "")
+	if _, err := v.Verify(t.Context(), good); err != nil {
+		t.Fatal(err)
+	}
+	head, _, _ := strings.Cut(good, ".")
+	for n := range 100_000 {
+		wrong := head + "." + b64(fmt.Append(nil, `{"sub":"user `, n, `"}`)) + "." + b64(fmt.Append(nil, "signature ", n, " of 32 bytes and more"))
+		if _, err := v.Verify(t.Context(), wrong); !errors.Is(err, ErrInvalid) {
+			t.Fatalf("%s: %v", wrong, err)
+		}
+	}
+	if n := v.keys.Load().seen.len(); n != 1 {
+		t.Errorf("%d tokens are remembered, want the good one", n)
+	}
 }

@@ -58,7 +58,16 @@ func (g *Gate) redeem(ctx context.Context, ticket string) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
+	if g.Verifier != nil && !g.Verifier.Vouches(id) {
+		return Identity{}, fmt.Errorf("redeem a ticket: the key of its token is gone: %w", ErrRevoked)
+	}
 	return g.present(id)
+}
+
+// TakenBack says whether what the identity came with has been taken back since: by
+// a revocation, or with the key that signed it.
+func (g *Gate) TakenBack(id Identity) bool {
+	return g.Revocations != nil && g.Revocations.Revoked(id) || g.Verifier != nil && !g.Verifier.Vouches(id)
 }
 
 // present lets pass who has not been taken back.

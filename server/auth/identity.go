@@ -74,6 +74,8 @@ type Identity struct {
 	// Attributes are what a session's keeper says of it besides; nil of a token.
 	// They are not to be changed.
 	Attributes map[string]string
+
+	key string // of the token's signature; empty where there is no token
 }
 
 // Has says whether the token allows the scope.

@@ -6,6 +6,9 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/big"
@@ -49,6 +52,16 @@ type key struct {
 	kid string
 	// material is a []byte or a pointer to a public key, fit for alg.
 	material any
+	// id tells the key from all others, whatever it is called.
+	id string
+}
+
+// idOf makes the id of a key of its material, which cannot be had back from it.
+func idOf(alg string, material []byte) string {
+	sum := sha256.New()
+	sum.Write([]byte("tocsin key 1\x00" + alg + "\x00"))
+	sum.Write(material)
+	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:12])
 }
 
 func (k key) verify(t token) error {
@@ -57,6 +70,20 @@ func (k key) verify(t token) error {
 
 // publicKey binds a public key to the one algorithm of its type.
 func publicKey(pub any) (key, error) {
+	k, err := algorithmOf(pub)
+	if err != nil {
+		return key{}, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return key{}, fmt.Errorf("encode the key: %w", err)
+	}
+	k.id = idOf(k.alg, der)
+	return k, nil
+}
+
+// algorithmOf is publicKey but for the id.
+func algorithmOf(pub any) (key, error) {
 	switch pub := pub.(type) {
 	case *rsa.PublicKey:
 		if n := pub.N.BitLen(); n < minRSA || n > maxRSA {
@@ -104,7 +131,7 @@ func secretKey(secret []byte) (key, error) {
 	if err := checkSecret(secret); err != nil {
 		return key{}, err
 	}
-	return key{alg: hs256, material: bytes.Clone(secret)}, nil
+	return key{alg: hs256, material: bytes.Clone(secret), id: idOf(hs256, secret)}, nil
 }
 
 // checkSecret refuses what must not sign tokens: what can be guessed, and what
@@ -126,6 +153,8 @@ var errUnknownKey = fmt.Errorf("%w: none of the known keys made its signature", 
 // A keySet is all keys at one moment, never changed, with the tokens verified
 // under them: when the keys change the set is replaced, and its cache with it.
 type keySet struct {
+	accepts  func(alg string) bool
+	ids      map[string]bool
 	named    map[name]key
 	nameless map[string][]key // by algorithm
 	byAlg    map[string][]key
@@ -135,8 +164,11 @@ type keySet struct {
 type name struct{ alg, kid string }
 
 // newKeySet makes a set; of two keys with one name the earlier stays.
-func newKeySet(keys []key, cacheSize int) *keySet {
-	s := &keySet{named: map[name]key{}, nameless: map[string][]key{}, byAlg: map[string][]key{}, seen: newCache[claims](cacheSize)}
+func newKeySet(keys []key, accepts func(alg string) bool, cacheSize int) *keySet {
+	s := &keySet{
+		accepts: accepts, ids: map[string]bool{},
+		named: map[name]key{}, nameless: map[string][]key{}, byAlg: map[string][]key{}, seen: newCache[claims](cacheSize),
+	}
 	for _, k := range keys {
 		if k.kid == "" {
 			s.nameless[k.alg] = append(s.nameless[k.alg], k)
@@ -145,6 +177,7 @@ func newKeySet(keys []key, cacheSize int) *keySet {
 		} else {
 			s.named[name{k.alg, k.kid}] = k
 		}
+		s.ids[k.id] = true
 		s.byAlg[k.alg] = append(s.byAlg[k.alg], k)
 	}
 	return s
@@ -153,23 +186,23 @@ func newKeySet(keys []key, cacheSize int) *keySet {
 // verify looks for the key that made the signature: the one the token names;
 // else those without a name, in turn; else, if the token names none, the only
 // one of its algorithm.
-func (s *keySet) verify(t token) error {
+func (s *keySet) verify(t token) (id string, err error) {
 	if k, ok := s.named[name{t.alg, t.kid}]; ok {
 		if k.verify(t) != nil {
-			return invalid("the signature does not match")
+			return "", invalid("the signature does not match")
 		}
-		return nil
+		return k.id, nil
 	}
 	candidates := s.nameless[t.alg]
 	if t.kid == "" && len(candidates) == 0 {
 		if candidates = s.byAlg[t.alg]; len(candidates) > 1 {
-			return invalid("header: it names no key (kid) and there are several")
+			return "", invalid("header: it names no key (kid) and there are several")
 		}
 	}
 	for _, k := range candidates {
 		if k.verify(t) == nil {
-			return nil
+			return k.id, nil
 		}
 	}
-	return errUnknownKey
+	return "", errUnknownKey
 }

@@ -87,14 +87,20 @@ func TestAKeyThatIsGoneTakesItsTokensWithIt(t *testing.T) {
 	i := newIssuer(t, document(jwkOf(t, "a", k.ec)))
 	v := newVerifier(t, i.options())
 	token := tokenOf(t, es256, "a")
-	if _, err := v.Verify(t.Context(), token); err != nil {
+	id, err := v.Verify(t.Context(), token)
+	if err != nil {
 		t.Fatal(err)
 	}
+	told := false
+	v.Changed(func() { told = true })
 	i.serve(document(jwkOf(t, "b", k.ec2)))
 	i.pass(20 * time.Second)
 	_, _ = v.Verify(t.Context(), tokenOf(t, es256, "b")) // causes the fetch
-	_, err := v.Verify(t.Context(), token)
+	_, err = v.Verify(t.Context(), token)
 	refused(t, token, err, ErrInvalid) // although it was remembered
+	if !told || v.Vouches(id) {
+		t.Errorf("told %v, still vouched for %v", told, v.Vouches(id))
+	}
 }
 
 func TestUnknownKidsShareOneFetchAndDoNotHammer(t *testing.T) {

@@ -30,11 +30,12 @@ func SessionCookie(token string, expires time.Time, secure bool) *http.Cookie {
 	}
 }
 
-// ClearSessionCookie makes the cookie that removes the session's.
-func ClearSessionCookie() *http.Cookie {
+// ClearSessionCookie makes the cookie that removes the session's; secure is that of
+// SessionCookie.
+func ClearSessionCookie(secure bool) *http.Cookie {
 	return &http.Cookie{
 		Name: sessionName, Path: "/", MaxAge: -1,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure,
 	}
 }
 

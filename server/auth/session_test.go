@@ -13,7 +13,7 @@ func TestSessionCookieKeepsItsTokenFromScriptsAndOtherSites(t *testing.T) {
 	w := httptest.NewRecorder()
 	http.SetCookie(w, SessionCookie("a.b.c", start, true))
 	http.SetCookie(w, SessionCookie("a.b.c", start, false))
-	http.SetCookie(w, ClearSessionCookie())
+	http.SetCookie(w, ClearSessionCookie(false))
 	want := []string{
 		"tocsin_session=a.b.c; Path=/; Expires=Sat, 21 Nov 2026 02:00:00 GMT; HttpOnly; Secure; SameSite=Lax",
 		"tocsin_session=a.b.c; Path=/; Expires=Sat, 21 Nov 2026 02:00:00 GMT; HttpOnly; SameSite=Lax",

@@ -89,6 +89,7 @@ type ticketBody struct {
 	Expires  time.Time `json:"expires"`
 	TokenID  string    `json:"jti,omitempty"`
 	IssuedAt time.Time `json:"iat,omitzero"`
+	Key      string    `json:"key,omitempty"`
 }
 
 // Issue makes a ticket for whom a token speaks. ttl is how long it can be
@@ -102,7 +103,7 @@ func (t *Tickets) Issue(ctx context.Context, id Identity) (ticket string, ttl ti
 	if !t.quota.admit(id.User, now) {
 		return "", 0, fmt.Errorf("issue a ticket: %w: %d in %v for one user", ErrTooMany, t.quota.most, TicketTTL)
 	}
-	value, err := json.Marshal(ticketBody{id.User, id.Groups, id.Scopes.String(), id.Expires, id.TokenID, id.IssuedAt})
+	value, err := json.Marshal(ticketBody{id.User, id.Groups, id.Scopes.String(), id.Expires, id.TokenID, id.IssuedAt, id.key})
 	if err != nil {
 		return "", 0, fmt.Errorf("issue a ticket: %w", err)
 	}
@@ -145,7 +146,7 @@ func (t *Tickets) Redeem(ctx context.Context, ticket string) (Identity, error) {
 	}
 	return Identity{
 		User: b.User, Groups: b.Groups, Scopes: parseScopes(b.Scope),
-		Expires: b.Expires, TokenID: b.TokenID, IssuedAt: b.IssuedAt,
+		Expires: b.Expires, TokenID: b.TokenID, IssuedAt: b.IssuedAt, key: b.Key,
 	}, nil
 }
 

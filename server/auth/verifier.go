@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -61,14 +62,16 @@ type Options struct {
 
 // A Verifier verifies tokens. Its methods may be called by many goroutines.
 type Verifier struct {
-	claims  claimsReader
-	accepts func(alg string) bool
-	now     func() time.Time
+	o      Options // with its defaults
+	claims claimsReader
+	now    func() time.Time
+	keys   atomic.Pointer[keySet]
+	remote *remote // nil without a JWKSURL
 
-	static    []key
-	cacheSize int
-	keys      atomic.Pointer[keySet]
-	remote    *remote // nil without a JWKSURL
+	mu      sync.Mutex // guards what the keys are made of
+	static  []key
+	fetched []key
+	hooks   []func()
 }
 
 // New makes a Verifier. With a JWKSURL it waits for the first answer, up to 5
@@ -81,19 +84,18 @@ func New(ctx context.Context, o Options) (*Verifier, error) {
 		return nil, fmt.Errorf("configure authentication: %w", err)
 	}
 	v := &Verifier{
-		claims:    claimsReader{leeway: o.Leeway, audience: o.Audience, issuer: o.Issuer},
-		now:       o.Now,
-		cacheSize: o.CacheSize,
+		o:      o,
+		claims: claimsReader{leeway: o.Leeway, audience: o.Audience, issuer: o.Issuer},
+		now:    o.Now,
 	}
 	if v.static, err = o.staticKeys(); err != nil {
 		return nil, fmt.Errorf("configure authentication: %w", err)
 	}
-	v.accepts = o.acceptance(v.static)
 	v.setRemote(nil)
 	if o.JWKSURL == "" {
 		return v, nil
 	}
-	if v.remote, err = newRemote(o, v.accepts, v.setRemote); err != nil {
+	if v.remote, err = newRemote(o, func(alg string) bool { return v.keys.Load().accepts(alg) }, v.setRemote); err != nil {
 		return nil, fmt.Errorf("configure authentication: %w", err)
 	}
 	v.remote.fetch(ctx)
@@ -107,7 +109,53 @@ func New(ctx context.Context, o Options) (*Verifier, error) {
 
 // setRemote replaces the keys that came from the URL.
 func (v *Verifier) setRemote(keys []key) {
-	v.keys.Store(newKeySet(slices.Concat(v.static, keys), v.cacheSize))
+	v.install(func() { v.fetched = keys })
+}
+
+// Replace makes the keys that the options hold (HS256, PEM, JWKS) those of the
+// configuration, in place of those of New or of the last Replace; what else the
+// options say is that of New. Tokens of keys that are gone are refused from then on,
+// and Changed is told. An error changes nothing.
+func (v *Verifier) Replace(o Options) error {
+	next := v.o
+	next.HS256, next.PEM, next.JWKS = o.HS256, o.PEM, o.JWKS
+	next, err := next.withDefaults()
+	if err != nil {
+		return fmt.Errorf("replace the keys: %w", err)
+	}
+	keys, err := next.staticKeys()
+	if err != nil {
+		return fmt.Errorf("replace the keys: %w", err)
+	}
+	v.install(func() { v.static = keys })
+	return nil
+}
+
+// install makes a new set of keys after a change of what it is made of.
+func (v *Verifier) install(change func()) {
+	v.mu.Lock()
+	change()
+	v.keys.Store(newKeySet(slices.Concat(v.static, v.fetched), v.o.acceptance(v.static), v.o.CacheSize))
+	hooks := v.hooks
+	v.mu.Unlock()
+	for _, f := range hooks {
+		f()
+	}
+}
+
+// Changed has f called after each change of the keys. It must not wait.
+func (v *Verifier) Changed(f func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.hooks = append(v.hooks, f)
+}
+
+// Vouches says whether the key that signed the token behind the identity is still
+// among the keys. Where no token is behind it there is nothing to vouch for.
+//
+// Who ends what is open registers each session first and then asks.
+func (v *Verifier) Vouches(id Identity) bool {
+	return id.key == "" || v.keys.Load().ids[id.key]
 }
 
 // Verify returns who the token speaks for, or ErrMissing, ErrInvalid, ErrExpired
@@ -144,39 +192,39 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 // open verifies a token's signature and reads its claims, whose times are not
 // judged yet. It returns the keys that it was verified under.
 func (v *Verifier) open(ctx context.Context, s string) (claims, *keySet, error) {
-	payload, set, err := v.verifySignature(ctx, s)
+	payload, by, set, err := v.verifySignature(ctx, s)
 	if err != nil {
 		return claims{}, nil, err
 	}
 	c, err := v.claims.read(payload)
+	c.key = by
 	return c, set, err
 }
 
-// verifySignature returns the payload that was signed.
-func (v *Verifier) verifySignature(ctx context.Context, s string) ([]byte, *keySet, error) {
+// verifySignature returns the payload that was signed, and the id of the key.
+func (v *Verifier) verifySignature(ctx context.Context, s string) (payload []byte, by string, set *keySet, err error) {
 	t, err := parseToken(s)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
-	if !v.accepts(t.alg) {
-		return nil, nil, invalid("header: alg is not among the configured ones")
+	set = v.keys.Load()
+	if !set.accepts(t.alg) {
+		return nil, "", nil, invalid("header: alg is not among the configured ones")
 	}
-	set := v.keys.Load()
-	err = set.verify(t)
+	by, err = set.verify(t)
 	// A secret is never fetched, so only public keys are worth a look.
 	if errors.Is(err, errUnknownKey) && v.remote != nil && t.alg != hs256 {
 		if err := v.remote.await(ctx); err != nil {
-			return nil, nil, err
+			return nil, "", nil, err
 		}
 		set = v.keys.Load()
-		err = set.verify(t)
+		by, err = set.verify(t)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
-	payload, err := segment(t.payload)
-	if err != nil {
-		return nil, nil, invalid("payload: %v", err)
+	if payload, err = segment(t.payload); err != nil {
+		return nil, "", nil, invalid("payload: %v", err)
 	}
-	return payload, set, nil
+	return payload, by, set, nil
 }

@@ -110,7 +110,7 @@ func TestWycheproof(t *testing.T) {
 // accepts says whether the signature of a text is accepted; most payloads are no
 // claims.
 func accepts(t *testing.T, v *Verifier, jws string) bool {
-	_, _, err := v.verifySignature(t.Context(), jws)
+	_, _, _, err := v.verifySignature(t.Context(), jws)
 	return err == nil
 }
 

@@ -100,7 +100,7 @@ func (s *server) url() string {
 // args are the command line of a server on this data directory.
 func (s *server) args() []string {
 	return append([]string{"serve", "--data", s.data(), "--http", s.http, "--ops", s.ops,
-		"--jwt-hs256-file", s.secretFile(), "--log-format", "json"}, s.flags...)
+		"--jwt-hs256-file", s.secretFile(), "--log-format", "json", "--admin", "public"}, s.flags...)
 }
 
 // start runs the server and waits for the line that names its addresses.

@@ -53,10 +53,10 @@ func TestReadmeRunsAsWritten(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	public := transporttest.FreeAddress(t)
+	public, ops := transporttest.FreeAddress(t), transporttest.FreeAddress(t)
 	cmd := exec.CommandContext(ctx, "bash", "-c", script.String())
 	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "TOCSIN_HTTP="+public, "TOCSIN_OPS="+transporttest.FreeAddress(t), "TOCSIN_URL=http://"+public)
+	cmd.Env = append(os.Environ(), "TOCSIN_HTTP="+public, "TOCSIN_OPS="+ops, "TOCSIN_URL=http://"+public, "TOCSIN_ADMIN_URL=http://"+ops)
 	// A process group of its own, so that what the lines leave running ends too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

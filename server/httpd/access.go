@@ -6,6 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"tocsin/server/audit"
 	"tocsin/server/auth"
 )
 
@@ -28,7 +29,7 @@ func (s *Server) postTicket(c echo.Context, id auth.Identity) error {
 
 // postRevocation is POST /v1/revocations: tokens are taken back, by their id or
 // by their user. Whoever is connected with one is sent away.
-func (s *Server) postRevocation(c echo.Context, _ auth.Identity) error {
+func (s *Server) postRevocation(c echo.Context, id auth.Identity) error {
 	if s.o.Auth.Revocations == nil {
 		return errNotFound
 	}
@@ -39,6 +40,11 @@ func (s *Server) postRevocation(c echo.Context, _ auth.Identity) error {
 	if err := s.o.Auth.Revocations.Revoke(c.Request().Context(), r); err != nil {
 		return err
 	}
+	s.administered(c, id, audit.Revoke, []string{r.User + r.TokenID}, struct { // one of them is empty
+		TokenID string    `json:"jti,omitempty"`
+		User    string    `json:"sub,omitempty"`
+		Before  time.Time `json:"before,omitzero"`
+	}{r.TokenID, r.User, r.Before})
 	return c.NoContent(http.StatusNoContent)
 }
 

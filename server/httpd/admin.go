@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"tocsin/server/audit"
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
 )
@@ -17,6 +18,18 @@ type groupsBody struct {
 	Groups []string `json:"groups"`
 }
 
+// regrouped is what the trail keeps of a change of the directory.
+type regrouped struct {
+	Groups []string `json:"groups"`
+	Was    []string `json:"was"`
+}
+
+// groupsOf are those that the directory has of a device.
+func (s *Server) groupsOf(device string) []string {
+	groups, _ := s.o.Directory.Device(device)
+	return groups
+}
+
 func writeGroups(c echo.Context, groups []string) error {
 	if groups == nil {
 		groups = []string{}
@@ -24,8 +37,9 @@ func writeGroups(c echo.Context, groups []string) error {
 	return writeJSON(c, http.StatusOK, groupsBody{groups})
 }
 
-// change reads the name in the path and the groups in the body, and applies them.
-func (s *Server) change(c echo.Context, put func(name string, groups []string) error) error {
+// change reads the name in the path and the groups in the body, and applies them; was
+// is what the name had before.
+func (s *Server) change(c echo.Context, id auth.Identity, what string, was func(name string) []string, put func(name string, groups []string) error) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
@@ -37,10 +51,13 @@ func (s *Server) change(c echo.Context, put func(name string, groups []string) e
 	if body.Groups == nil {
 		return inbox.Fieldf("groups", "required: a list of names")
 	}
+	before := was(name)
 	if err := put(name, body.Groups); err != nil {
 		return err
 	}
-	return writeGroups(c, inbox.SortGroups(body.Groups))
+	groups := inbox.SortGroups(body.Groups)
+	s.administered(c, id, what, []string{name}, regrouped{groups, before})
+	return writeGroups(c, groups)
 }
 
 func (s *Server) getDevice(c echo.Context, _ auth.Identity) error {
@@ -55,20 +72,22 @@ func (s *Server) getDevice(c echo.Context, _ auth.Identity) error {
 	return writeGroups(c, groups)
 }
 
-func (s *Server) putDevice(c echo.Context, _ auth.Identity) error {
-	return s.change(c, func(name string, groups []string) error {
+func (s *Server) putDevice(c echo.Context, id auth.Identity) error {
+	return s.change(c, id, audit.PutDevice, s.groupsOf, func(name string, groups []string) error {
 		return s.o.Directory.PutDevice(c.Request().Context(), name, groups)
 	})
 }
 
-func (s *Server) deleteDevice(c echo.Context, _ auth.Identity) error {
+func (s *Server) deleteDevice(c echo.Context, id auth.Identity) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
 	}
+	before := s.groupsOf(name)
 	if err := s.o.Directory.DeleteDevice(c.Request().Context(), name); err != nil {
 		return err
 	}
+	s.administered(c, id, audit.DeleteDevice, []string{name}, regrouped{nil, before})
 	return c.NoContent(http.StatusNoContent)
 }
 
@@ -82,20 +101,22 @@ func (s *Server) getUser(c echo.Context, _ auth.Identity) error {
 	return writeGroups(c, s.o.Directory.User(name))
 }
 
-func (s *Server) putUser(c echo.Context, _ auth.Identity) error {
-	return s.change(c, func(name string, groups []string) error {
+func (s *Server) putUser(c echo.Context, id auth.Identity) error {
+	return s.change(c, id, audit.PutUser, s.o.Directory.User, func(name string, groups []string) error {
 		return s.o.Directory.PutUser(c.Request().Context(), name, groups)
 	})
 }
 
-func (s *Server) deleteUser(c echo.Context, _ auth.Identity) error {
+func (s *Server) deleteUser(c echo.Context, id auth.Identity) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
 	}
+	before := s.o.Directory.User(name)
 	if err := s.o.Directory.DeleteUser(c.Request().Context(), name); err != nil {
 		return err
 	}
+	s.administered(c, id, audit.DeleteUser, []string{name}, regrouped{nil, before})
 	return c.NoContent(http.StatusNoContent)
 }
 
@@ -109,7 +130,7 @@ func (e *importError) Unwrap() error { return e.error }
 
 // postDirectory is POST /v1/directory: JSON Lines of any length, as long as they
 // keep coming.
-func (s *Server) postDirectory(c echo.Context, _ auth.Identity) error {
+func (s *Server) postDirectory(c echo.Context, id auth.Identity) error {
 	t, err := mediaType(c)
 	if err != nil {
 		return err
@@ -119,6 +140,7 @@ func (s *Server) postDirectory(c echo.Context, _ auth.Identity) error {
 	}
 	rc := http.NewResponseController(c.Response())
 	report, err := s.o.Directory.Import(c.Request().Context(), &steady{c.Request().Body, rc, s.o.BodyTimeout})
+	s.administered(c, id, audit.Import, nil, report) // also what was done of one that broke off
 	if err != nil {
 		return &importError{err, report}
 	}

@@ -44,6 +44,7 @@ func (s *Server) serveAppPush(o *Compat) error {
 	talks.Lasting = true
 	s.secrets = append(s.secrets, o.AppPush.Path)
 	s.echo.GET(o.AppPush.Path+"/*", func(c echo.Context) error { return s.getAppPush(c, sv, talks) })
+	s.doors[o.AppPush.Path] = true
 	s.echo.POST(o.AppPush.Path, s.publishes(byAppPush, s.postAppPush))
 	return nil
 }

@@ -1,6 +1,8 @@
 package httpd
 
 import (
+	"net/netip"
+
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
 	"tocsin/server/metrics"
@@ -16,11 +18,20 @@ type attendance struct {
 	// transport is what the connection is called in the presence; empty for
 	// publishers, whose presence is not noted.
 	transport string
+	from      string // the client's address
 	seat      *seat
 	present   *presence.Connection // nil until he is known
+	known     bool
+	waits     func() // ends the waiting for who he is; nil where nobody waits
 }
 
-var _ transports.Host = (*attendance)(nil)
+var (
+	_ transports.Host    = (*attendance)(nil)
+	_ transports.Located = (*attendance)(nil)
+)
+
+// From implements transports.Located.
+func (a *attendance) From() string { return a.from }
 
 // enter counts the conversation in.
 func (a *attendance) enter(end func(cause error)) {
@@ -29,10 +40,28 @@ func (a *attendance) enter(end func(cause error)) {
 	}
 }
 
+// wait counts the conversation among those of whom it is not known who they are, of
+// which there may be only so many; unless it is known by now.
+func (a *attendance) wait(from netip.Addr, end func(cause error)) {
+	if !a.known {
+		a.waits = a.s.o.Limiter.Anonymous(from, func() { end(transports.ErrNoAuth) })
+	}
+}
+
+// settle ends the waiting.
+func (a *attendance) settle() {
+	if a.waits != nil {
+		a.waits()
+		a.waits = nil
+	}
+}
+
 // Known implements transports.Host. Publishers take no share of the streams that a
 // user may have: many devices may have one token.
 func (a *attendance) Known(d *transports.Dialogue, id transports.Identity) {
 	a.enter(d.End) // Begin may call this
+	a.known = true
+	a.settle()
 	who, ok := id.Proof.(*auth.Identity)
 	if a.transport != "" && a.present == nil {
 		var attributes map[string]string
@@ -58,6 +87,7 @@ func (a *attendance) Ended(why error) {
 	if a.present != nil {
 		a.present.Close()
 	}
+	a.settle()
 	a.counted.Closed(reasonOf(why))
 	if a.present != nil {
 		a.s.traceEnded(a.present.User(), a.transport, why)

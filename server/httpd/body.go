@@ -16,6 +16,7 @@ import (
 
 	"tocsin/server/alarm"
 	"tocsin/server/inbox"
+	"tocsin/server/limit"
 )
 
 // maxBody bounds the bodies that are no batches, in bytes.
@@ -46,16 +47,22 @@ func mediaType(c echo.Context) (string, error) {
 }
 
 // readBody reads all of a body, of at most so many bytes.
-func (s *Server) readBody(c echo.Context, limit int) ([]byte, error) {
+func (s *Server) readBody(c echo.Context, most int) ([]byte, error) {
 	r := c.Request()
-	if r.ContentLength > int64(limit) {
-		return nil, &http.MaxBytesError{Limit: int64(limit)}
+	if r.ContentLength > int64(most) {
+		return nil, &http.MaxBytesError{Limit: int64(most)}
 	}
-	in := http.MaxBytesReader(c.Response(), r.Body, int64(limit))
+	in := http.MaxBytesReader(c.Response(), r.Body, int64(most))
 	s.slowBody(c)
-	b := make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead)
-	buf := bytes.NewBuffer(b)
-	_, err := buf.ReadFrom(in)
+	// What a client announces is believed when it comes: else a header would cost as
+	// much memory as the body that never follows it.
+	buf := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), believed)+bytes.MinRead))
+	n, err := buf.ReadFrom(io.LimitReader(in, believed))
+	for err == nil && n == believed {
+		if err = s.hold(c, believed); err == nil {
+			n, err = buf.ReadFrom(io.LimitReader(in, believed))
+		}
+	}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, fmt.Errorf("%w: the body ended early", alarm.ErrMalformed)
@@ -63,7 +70,25 @@ func (s *Server) readBody(c echo.Context, limit int) ([]byte, error) {
 		return nil, err
 	}
 	bodyDone(c)
+	if note(c).kind == limit.Publishes {
+		s.weigh(r.Context(), buf.Len())
+	}
 	return buf.Bytes(), nil
+}
+
+// believed is how much of a body has memory before any of it has come, in bytes, and
+// how much is read at a time.
+const believed = 64 << 10
+
+// hold takes memory until the request has been answered.
+func (s *Server) hold(c echo.Context, bytes int) error {
+	n := note(c)
+	release, err := s.o.Limiter.Hold(bytes, n.user == "")
+	if err != nil {
+		return err
+	}
+	n.held = append(n.held, release)
+	return nil
 }
 
 // A sentBody is a request's body: what cannot be read of it, because it breaks the

@@ -14,6 +14,9 @@ import (
 	"tocsin/transports/stomp"
 )
 
+// chatPath is where a GET sends something.
+const chatPath = "/v1/chat/http"
+
 // chatApp is the name below /app whose topic gets what the door sends to nobody in
 // particular.
 const chatApp = "v1/chat"

@@ -3,6 +3,7 @@ package httpd
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -21,7 +22,7 @@ type Compat struct {
 	Places Places
 	// PublishFrom are the networks whose hosts may publish by the doors of these
 	// protocols without a token. It is the address of the connection that counts,
-	// so a proxy's where there is one.
+	// so a proxy's where there is one that the Limiter does not trust.
 	PublishFrom []netip.Prefix
 }
 
@@ -82,21 +83,16 @@ func (s *Server) publisher(c echo.Context, door string) (auth.Identity, error) {
 	if err == nil || !s.trusted(c) {
 		return id, err
 	}
+	if err := s.admit(c, door, auth.ScopePublish); err != nil {
+		return auth.Identity{}, err
+	}
 	return auth.Identity{User: door, Scopes: []string{auth.ScopePublish}}, s.loaded()
 }
 
 // trusted says whether a request comes from one of PublishFrom.
 func (s *Server) trusted(c echo.Context) bool {
-	from, err := netip.ParseAddrPort(c.Request().RemoteAddr)
-	if err != nil {
-		return false
-	}
-	for _, network := range s.o.Compat.PublishFrom {
-		if network.Contains(from.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
+	from := note(c).from
+	return slices.ContainsFunc(s.o.Compat.PublishFrom, func(n netip.Prefix) bool { return n.Contains(from) })
 }
 
 // problemsWith answers with the problem that an error is, and further members that

@@ -163,6 +163,20 @@ func TestACookieChangesNothingForOtherPages(t *testing.T) {
 	w.do("POST", "/v1/alarms", good, with("Origin", "https://ops.example")...).problem(403, "origin")
 	w.do("POST", "/v1/alarms", good, with("Origin", w.url)...).want(202)
 	w.do("GET", "/v1/inbox", "", with()...).want(200)
+	// Nor does it read for them, or hold a stream of the user's.
+	for _, path := range []string{"/v1/inbox", "/v1/inbox/sse", "/v1/alarms"} {
+		for _, origin := range []string{"https://evil.example", "null", "http://" + strings.TrimPrefix(w.url, "http://") + ".evil.example"} {
+			w.do("GET", path, "", with("Origin", origin)...).problem(403, "origin")
+		}
+		w.do("GET", path, "", with("Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors")...).problem(403, "origin")
+		w.do("GET", path, "", with("Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors")...).problem(403, "origin")
+	}
+	for _, headers := range [][]string{
+		{"Origin", w.url}, {"Origin", "https://ops.example"}, {"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"},
+		{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate"}, {"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, // a link
+	} {
+		w.do("GET", "/v1/inbox", "", with(headers...)...).want(200)
+	}
 }
 
 func TestTheLogHasNoSecrets(t *testing.T) {

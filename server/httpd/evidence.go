@@ -51,7 +51,7 @@ func (s *Server) getExplain(c echo.Context, id auth.Identity) error {
 	if q.User == id.User {
 		q.Groups = id.Groups
 	}
-	if !id.Has(auth.ScopeAdmin) {
+	if !id.Has(auth.ScopeAdmin) || !s.administers(c) {
 		if q.User != id.User {
 			return errNotFound
 		}

@@ -21,6 +21,13 @@ func client(id auth.Identity) transports.Client {
 	return transports.Client{User: id.User, Groups: id.Groups, Expires: id.Expires}
 }
 
+// client is the client with the address that the request came from.
+func (s *Server) client(c echo.Context, id auth.Identity) transports.Client {
+	who := client(id)
+	who.From = from(c)
+	return who
+}
+
 // getInbox is GET /v1/inbox (docs/protocol.md §4). While the node goes down, no
 // poll waits.
 func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
@@ -36,7 +43,7 @@ func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 	o.Delivered = counted.Delivered
 	present, answered := s.o.Presence.Poll(id.User, name, id.Groups)
 	o.Reached = s.reached(present, name)
-	if v := s.revolver.Load(); v != nil {
+	if v := s.revolver.Load(); v != nil && !inside(c) {
 		o.Next = func(conn net.Conn, read []byte) { v.next(conn, read, s.o.IdleTimeout) }
 	}
 	waits := false

@@ -80,8 +80,8 @@ func (s *Server) postAlertmanager(c echo.Context, id auth.Identity) error {
 	results := s.o.Alarms.Publish(ctx, id.User, p.events)
 	s.fireAgain(ctx, id.User, p.events, results)
 	for i := range results {
-		if ofStorage(results[i].Err) {
-			return results[i].Err
+		if passing(results[i].Err) {
+			return busy(results[i].Err)
 		}
 	}
 	if err := s.putAside(ctx, p.door, id.User, items, results); err != nil {
@@ -190,7 +190,7 @@ func (s *Server) postPagerDuty(c echo.Context) error {
 	item, key := event.Event(device)
 	if err = item.Err; err == nil {
 		if event.Action == ingest.Acknowledge {
-			err = s.acknowledge(c.Request().Context(), id, &item.Event)
+			err = s.acknowledge(c.Request().Context(), s.client(c, id), id, &item.Event)
 		} else {
 			err = s.publishOne(c.Request().Context(), id, &item.Event)
 		}
@@ -220,11 +220,14 @@ func (s *Server) identifyPagerDuty(c echo.Context, routingKey string) (auth.Iden
 	}
 	id, err := s.o.Auth.Verify(c.Request().Context(), routingKey)
 	if err != nil {
-		return auth.Identity{}, err
+		return auth.Identity{}, s.strange(c, err)
 	}
 	note(c).user = id.User
 	if !id.Has(auth.ScopePublish) {
 		return auth.Identity{}, &scopeError{auth.ScopePublish}
+	}
+	if err := s.admit(c, id.User, auth.ScopePublish); err != nil {
+		return auth.Identity{}, err
 	}
 	return id, s.loaded()
 }
@@ -237,7 +240,7 @@ func (s *Server) publishOne(ctx context.Context, id auth.Identity, e *alarm.Even
 
 // acknowledge does what a reader does who acknowledges: it takes what he needs,
 // the scope inbox and an alarm that he sees.
-func (s *Server) acknowledge(ctx context.Context, id auth.Identity, e *alarm.Event) error {
+func (s *Server) acknowledge(ctx context.Context, who transports.Client, id auth.Identity, e *alarm.Event) error {
 	if !id.Has(auth.ScopeInbox) {
 		return &scopeError{auth.ScopeInbox}
 	}
@@ -249,7 +252,7 @@ func (s *Server) acknowledge(ctx context.Context, id auth.Identity, e *alarm.Eve
 	if !ok || newest.Tag == "" {
 		return alarm.ErrNotFound
 	}
-	_, err = s.o.Alarms.Do(ctx, alarm.Command{Op: alarm.Acknowledge, User: id.User, Groups: id.Groups, ID: newest.ID()})
+	_, err = s.do(ctx, who, transports.Command{Op: string(alarm.Acknowledge), Alarm: newest.ID()})
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path"
 	"runtime/debug"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"tocsin/server/limit"
 )
 
 // notes is what the access log says of a request beside the request itself.
@@ -23,9 +26,12 @@ type notes struct {
 	long   bool // a stream or a poll, whose duration says nothing
 	often  bool // a poll or a publishing: so many that only what fails is logged
 	began  time.Time
-	body   bool // the request has one that has not been read to its end
-	opens  bool // the request opens a session, which changes nothing
-	theirs bool // a status of 500 is for what the client did, as its protocol has it
+	body   bool     // the request has one that has not been read to its end
+	opens  bool     // the request opens a session, which changes nothing
+	theirs bool     // a status of 500 is for what the client did, as its protocol has it
+	held   []func() // give memory back that bodies take
+	kind   limit.Kind
+	from   netip.Addr // the client's address, behind trusted proxies too; may not be valid
 }
 
 const notesKey = "tocsin.notes"
@@ -66,7 +72,7 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		took := time.Since(n.began)
 		if !n.long && c.Path() != "" {
-			s.o.Metrics.Answered(r.Method+" "+c.Path(), status, took)
+			s.o.Metrics.Answered(methodOf(r)+" "+c.Path(), status, took)
 		}
 		if s.o.Trace.Wanted() {
 			s.traceRequest(c, status, took)
@@ -86,6 +92,9 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 			slog.Int64("bytes", c.Response().Size), slog.Duration("took", took),
 			slog.String("request", n.id), slog.String("remote", r.RemoteAddr),
 		}
+		if from := n.from.String(); n.from.IsValid() && !strings.HasPrefix(r.RemoteAddr, from+":") && !strings.HasPrefix(r.RemoteAddr, "["+from+"]:") {
+			attrs = append(attrs, slog.String("from", from))
+		}
 		if n.user != "" {
 			attrs = append(attrs, slog.String("user", n.user))
 		}
@@ -95,6 +104,15 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 		s.o.Logger.LogAttrs(r.Context(), level, "request", attrs...)
 		return nil
 	}
+}
+
+// methodOf is the method as metrics have it: a client may call it anything.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
 }
 
 // saneID says whether a request id from outside may be repeated in headers and

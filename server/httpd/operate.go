@@ -28,6 +28,9 @@ func (s *Server) do(ctx context.Context, c transports.Client, what transports.Co
 		Op: alarm.Op(what.Op), User: c.User, Groups: c.Groups,
 		ID: what.Alarm, Rev: what.Rev, Note: what.Note, Until: what.Until,
 	})
+	if err == nil {
+		s.operated(ctx, c, what.Op, []string{what.Alarm}, what.Note)
+	}
 	s.traceCommand(c.User, what.Op, what.Alarm, 0, err)
 	return a, err
 }
@@ -47,6 +50,13 @@ func (s *Server) ackAll(ctx context.Context, c transports.Client, field string, 
 	if err != nil {
 		return nil, err
 	}
+	var acked []string
+	for i := range done {
+		if done[i].Err == nil {
+			acked = append(acked, ids[i])
+		}
+	}
+	s.operated(ctx, c, string(alarm.Acknowledge), acked, text)
 	for i := range done {
 		var bad *inbox.FieldError
 		if errors.As(done[i].Err, &bad) {
@@ -100,7 +110,7 @@ func (s *Server) postCommand(op alarm.Op) handler {
 		if what.Rev, err = revOf(c.Request()); err != nil {
 			return err
 		}
-		a, err := s.do(c.Request().Context(), client(id), what)
+		a, err := s.do(c.Request().Context(), s.client(c, id), what)
 		if err != nil {
 			return err
 		}
@@ -117,7 +127,7 @@ func (s *Server) postAckAll(c echo.Context, id auth.Identity) error {
 	if err := s.readLongJSON(c, &body, maxIDsBody, false); err != nil {
 		return err
 	}
-	done, err := s.ackAll(c.Request().Context(), client(id), "ids", body.IDs, body.Note)
+	done, err := s.ackAll(c.Request().Context(), s.client(c, id), "ids", body.IDs, body.Note)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,7 @@ func (s *Server) serveOplink(o *Compat) error {
 			return t, t.End
 		})
 	})
+	s.doors["/v1/mesh/publish"] = true
 	s.echo.POST("/v1/mesh/publish", meshErrors(s.publishes(byOplink, s.postMesh)))
 	s.echo.GET("/v1/mesh/ws", s.publishes(byOplink, func(c echo.Context, id auth.Identity) error {
 		return s.upgrade(c, publishers, func(conn *ws.Conn, host transports.Host) (ws.Conversation, func(error)) {

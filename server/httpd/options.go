@@ -14,6 +14,7 @@ import (
 	explaining "tocsin/server/explain"
 	"tocsin/server/inbox"
 	"tocsin/server/ingest"
+	"tocsin/server/limit"
 	"tocsin/server/metrics"
 	"tocsin/server/presence"
 	"tocsin/server/trace"
@@ -102,6 +103,12 @@ type Options struct {
 	// Explain answers for deliveries; nil: it is not offered.
 	Explain Explainer
 
+	// AdminApart: what takes the scope admin, and the console, is not there for who
+	// comes by the public listener. The one of operation answers all routes then.
+	AdminApart bool
+	// Trail, unless nil, keeps who did what.
+	Trail Trail
+
 	// DeadLetters, unless nil, keep what a door refuses and cannot tell its sender;
 	// without them it is logged.
 	DeadLetters ingest.DeadLetters
@@ -131,6 +138,9 @@ type Options struct {
 	// 0 is 45 s.
 	DeadAfter time.Duration
 
+	// Limiter bounds what clients may do; nil is one without limits. Whoever hands one
+	// over has it count the public listener's connections (limit.Limiter.Listener).
+	Limiter *limit.Limiter
 	// Limits are the numbers of delivery.
 	Limits transports.Limits
 	// Busy and Idle are the intervals told to short polls; 0 is 5 s and 30 s.
@@ -175,6 +185,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
+	}
+	if o.Limiter == nil {
+		o.Limiter = limit.New(limit.Options{}, nil)
 	}
 	o.Limits = o.Limits.WithDefaults()
 	o.Connections = cmp.Or(o.Connections, 20)

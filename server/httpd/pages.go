@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -49,7 +48,12 @@ func (s *Server) pages(e *echo.Echo) {
 	}
 	site := echo.WrapHandler(web.Handler())
 	for _, path := range web.Paths() {
-		e.GET(path, site)
+		e.GET(path, func(c echo.Context) error {
+			if path == web.Console && !s.administers(c) {
+				return errNotFound
+			}
+			return site(c)
+		})
 	}
 	e.GET(web.Assets+"*", site)
 }
@@ -64,7 +68,7 @@ func (s *Server) page(h func(context.Context, echo.Context, page.Visitor, page.O
 		}
 		ctx, leave := s.session(c.Request().Context(), id, false)
 		defer leave()
-		v := page.Visitor{Client: client(id), Session: auth.SessionToken(c.Request())}
+		v := page.Visitor{Client: s.client(c, id), Session: auth.SessionToken(c.Request())}
 		return s.answerPage(c, h(ctx, c, v, s.pageOptions()))
 	}
 }
@@ -109,8 +113,8 @@ func (s *Server) pageOptions() page.Options {
 			return err
 		},
 		Login: s.login,
-		Logout: func(_ context.Context, w http.ResponseWriter, _ *http.Request) error {
-			http.SetCookie(w, auth.ClearSessionCookie())
+		Logout: func(_ context.Context, w http.ResponseWriter, r *http.Request) error {
+			http.SetCookie(w, auth.ClearSessionCookie(secure(r)))
 			return nil
 		},
 	}
@@ -155,8 +159,7 @@ func (s *Server) login(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if !id.Has(auth.ScopeInbox) {
 		return &scopeError{auth.ScopeInbox}
 	}
-	secure := r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
-	http.SetCookie(w, auth.SessionCookie(token, id.Expires, secure))
+	http.SetCookie(w, auth.SessionCookie(token, id.Expires, secure(r)))
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"tocsin/server/audit"
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
 	"tocsin/server/presence"
@@ -99,16 +100,18 @@ func (s *Server) getPresence(c echo.Context, _ auth.Identity) error {
 
 // deleteConnections is DELETE /v1/users/:id/connections: whatever the user has
 // open, at whichever node, ends, and may come back.
-func (s *Server) deleteConnections(c echo.Context, _ auth.Identity) error {
+func (s *Server) deleteConnections(c echo.Context, id auth.Identity) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
 	}
 	ended, silent := s.o.Cluster.Kick(c.Request().Context(), name)
-	return writeJSON(c, http.StatusOK, struct {
+	answer := struct {
 		Ended  int      `json:"ended"`
 		Silent []string `json:"silent,omitempty"`
-	}{ended, silent})
+	}{ended, silent}
+	s.administered(c, id, audit.Kick, []string{name}, answer)
+	return writeJSON(c, http.StatusOK, answer)
 }
 
 // orNull is the text, nil for none.

@@ -18,6 +18,7 @@ import (
 	explaining "tocsin/server/explain"
 	"tocsin/server/inbox"
 	"tocsin/server/ingest"
+	"tocsin/server/limit"
 	"tocsin/server/trace"
 	"tocsin/transports"
 	"tocsin/transports/carrier/sockjs"
@@ -123,6 +124,10 @@ var kinds = []struct {
 	{inbox.ErrTooLarge, tooLarge},
 	{errMediaType, kind{"media-type", 415, "Send JSON", 0}},
 	{ingest.ErrNotCloudEvents, kind{"media-type", 415, "Send JSON", 0}},
+	{errBusy, kind{"too-many-requests", 503, "Slow down", 5 * time.Second}},
+	{limit.ErrRate, kind{"too-many-requests", 429, "Slow down", time.Second}},
+	{limit.ErrConnections, kind{"too-many-connections", 429, "Too many connections from this address", time.Second}},
+	{limit.ErrFull, kind{"overloaded", 503, "The node is full", time.Second}},
 	{auth.ErrTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{errTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{trace.ErrTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
@@ -146,6 +151,7 @@ type problem struct {
 	detail string
 	field  string
 	limit  int
+	after  int // seconds, where the answer has no header to say when to try again
 	// alarm is the present one, where a command met another than it named.
 	alarm *alarm.Alarm
 	// report is what an import did before it broke off.
@@ -190,6 +196,7 @@ func explain(err error) problem {
 		}
 		p.find(err)
 	}
+	p.limited(err)
 	if errors.As(err, &conflict) {
 		p.alarm = &conflict.Present
 	}
@@ -270,6 +277,10 @@ func (p *problem) appendJSON(b []byte, instance string) []byte {
 	if p.limit > 0 {
 		b = append(b, `,"limit":`...)
 		b = strconv.AppendInt(b, int64(p.limit), 10)
+	}
+	if p.after > 0 {
+		b = append(b, `,"retry_after":`...)
+		b = strconv.AppendInt(b, int64(p.after), 10)
 	}
 	if p.alarm != nil {
 		b = p.alarm.AppendJSON(append(b, `,"alarm":`...))

@@ -244,7 +244,7 @@ func refused(results []alarm.Result, lines int, single bool) error {
 		return results[0].Err
 	}
 	for i := range results {
-		if !ofStorage(results[i].Err) {
+		if !passing(results[i].Err) {
 			return nil
 		}
 	}

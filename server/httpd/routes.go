@@ -20,8 +20,11 @@ func (s *Server) routes() {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.fail
-	e.Use(s.access, s.headers, s.recover, s.cors)
+	e.Use(s.access, s.headers, s.recover, s.cors, s.limited)
 	s.echo = e
+	for _, path := range publishingDoors {
+		s.doors[path] = true
+	}
 
 	e.GET("/v1/inbox", s.as(auth.ScopeInbox, s.getInbox))
 	e.GET("/v1/inbox/sse", s.getStream)
@@ -62,6 +65,7 @@ func (s *Server) routes() {
 	e.GET("/v1/connections", s.as(auth.ScopeAdmin, s.getConnections))
 	e.DELETE("/v1/users/:id/connections", s.as(auth.ScopeAdmin, s.deleteConnections))
 	e.GET("/v1/presence", s.as(auth.ScopeAdmin, s.getPresence))
+	e.GET("/v1/audit", s.as(auth.ScopeAdmin, s.getAudit))
 	e.GET("/v1/stats", s.as(auth.ScopeAdmin, s.getStats))
 	e.GET("/v1/trace", s.as(auth.ScopeAdmin, s.getTrace))
 
@@ -80,6 +84,9 @@ type handler func(c echo.Context, id auth.Identity) error
 // as lets those in whose token has the scope.
 func (s *Server) as(scope string, h handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if scope == auth.ScopeAdmin && !s.administers(c) {
+			return errNotFound
+		}
 		id, err := s.identify(c, scope)
 		if err != nil {
 			return err
@@ -88,24 +95,44 @@ func (s *Server) as(scope string, h handler) echo.HandlerFunc {
 	}
 }
 
+// administers says whether administration is there for who comes this way.
+func (s *Server) administers(c echo.Context) bool { return !s.o.AdminApart || inside(c) }
+
 // identify says who sent the request, and that he may use what needs the scope.
 func (s *Server) identify(c echo.Context, scope string) (auth.Identity, error) {
 	r := c.Request()
 	id, from, err := s.o.Auth.Authenticate(r.Context(), r)
 	if err != nil {
-		return auth.Identity{}, err
+		return auth.Identity{}, s.strange(c, err)
 	}
 	note(c).user = id.User
 	// What a browser sends by itself must come from a page of our own. Forms of
 	// the page see to that themselves, for browsers that do not know Origin.
 	changes := r.Method != http.MethodGet && r.Method != http.MethodHead && !note(c).opens
-	if from.Ambient() && changes && !strings.HasPrefix(c.Path(), page.Path) && !auth.SameOrigin(r) {
+	if from.Ambient() && (changes && !strings.HasPrefix(c.Path(), page.Path) && !auth.SameOrigin(r) || s.elsewhere(r)) {
 		return auth.Identity{}, errOrigin
 	}
 	if !id.Has(scope) {
 		return auth.Identity{}, &scopeError{scope}
 	}
+	if err := s.admit(c, id.User, scope); err != nil {
+		return auth.Identity{}, err
+	}
 	return id, s.loaded()
+}
+
+// elsewhere says whether a page of an origin that is not listed has made the request:
+// it would not see the answer, but a stream would cost its reader one of his own.
+// Links from anywhere may be followed.
+func (s *Server) elsewhere(r *http.Request) bool {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		return !s.origins.Named(origin) && !auth.SameOrigin(r)
+	}
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return r.Header.Get("Sec-Fetch-Mode") != "navigate"
+	}
+	return false
 }
 
 // loaded says whether readers can be served.

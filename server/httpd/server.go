@@ -36,6 +36,7 @@ type Server struct {
 	carriers []interface{ Close() } // of all services
 	secrets  []string               // paths below which a path is a secret
 	sharing  map[string]bool        // routes that judge origins themselves
+	doors    map[string]bool        // routes that publish
 	closers  []func()               // called when all have gone
 
 	ws         *service // of readers,
@@ -61,7 +62,8 @@ func New(o Options) (*Server, error) {
 	if o.View == nil || o.Marks == nil || o.Auth == nil || o.Alarms == nil || o.Directory == nil {
 		return nil, errors.New("httpd: View, Marks, Auth, Alarms and Directory are required")
 	}
-	s := &Server{o: o.withDefaults(), sharing: map[string]bool{}}
+	s := &Server{o: o.withDefaults(), sharing: map[string]bool{}, doors: map[string]bool{}}
+	s.o.Alarms = limitedAlarms{s.o.Alarms, s.o.Limiter}
 	limits := s.o.adjustable()
 	s.limits.Store(&limits)
 	var err error
@@ -73,6 +75,9 @@ func New(o Options) (*Server, error) {
 	s.o.Cluster.Supersedes(s.sessions.supersede)
 	if s.o.Auth.Revocations != nil {
 		s.o.Auth.Revocations.Changed(s.sessions.revoke)
+	}
+	if v := s.o.Auth.Verifier; v != nil {
+		v.Changed(func() { s.sessions.orphan(v.Vouches) })
 	}
 	s.sse, s.poll = s.o.Metrics.Transport("sse"), s.o.Metrics.Transport("poll")
 	s.longPoll, s.html = s.o.Metrics.Transport(byLongPoll), s.o.Metrics.Transport("page")
@@ -96,6 +101,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.ops = s.opsHandler()
 	s.public = s.server(s.echo)
+	s.public.ConnContext, s.public.ConnState = s.o.Limiter.ConnContext, s.o.Limiter.ConnState
 	s.private = s.server(s.ops)
 	return s, nil
 }
@@ -104,7 +110,8 @@ func New(o Options) (*Server, error) {
 // deadline of its own. Nor a ReadTimeout, for the same reason: bodies have one.
 func (s *Server) server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           recallTLS(h),
+		ConnContext:       rememberTLS,
 		ReadHeaderTimeout: s.o.HeaderTimeout,
 		IdleTimeout:       s.o.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,

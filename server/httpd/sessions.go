@@ -142,6 +142,23 @@ func (s *sessions) revoke(r auth.Revocation) {
 	}
 }
 
+// orphan ends the sessions whose token's key is gone.
+func (s *sessions) orphan(vouches func(auth.Identity) bool) {
+	var gone []*seat
+	s.mu.Lock()
+	for _, list := range s.of {
+		for _, one := range list {
+			if !vouches(*one.who) {
+				gone = append(gone, one)
+			}
+		}
+	}
+	s.mu.Unlock()
+	for _, one := range gone {
+		one.end(transports.Revoked)
+	}
+}
+
 // supersede ends those of a user's streams that are too many on all nodes.
 func (s *sessions) supersede(user string, these []*presence.Connection) {
 	var old []*seat
@@ -220,6 +237,4 @@ func (s *Server) sit(one *seat, who *auth.Identity) {
 	}
 }
 
-func (s *Server) revoked(id auth.Identity) bool {
-	return s.o.Auth.Revocations != nil && s.o.Auth.Revocations.Revoked(id)
-}
+func (s *Server) revoked(id auth.Identity) bool { return s.o.Auth.TakenBack(id) }

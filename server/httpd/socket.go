@@ -12,6 +12,7 @@ import (
 	"tocsin/server/alarm"
 	"tocsin/server/auth"
 	"tocsin/server/inbox"
+	"tocsin/server/limit"
 	"tocsin/server/metrics"
 	"tocsin/transports"
 	"tocsin/transports/carrier/ws"
@@ -59,9 +60,10 @@ func (s *Server) upgrade(c echo.Context, sv *service, begin func(*ws.Conn, trans
 	// until its connection ends, or the drain ends it.
 	err := sv.carrier.Serve(c.Response(), c.Request(), func(conn *ws.Conn) ws.Conversation {
 		sv.counted.Opened()
-		host := &attendance{s: s, counted: sv.counted, transport: sv.transport}
+		host := &attendance{s: s, counted: sv.counted, transport: sv.transport, from: from(c)}
 		talk, end := begin(conn, host)
 		host.enter(end)
+		host.wait(note(c).from, end)
 		return talk
 	})
 	var refused *ws.HandshakeError
@@ -111,8 +113,8 @@ func (s *Server) converse(c echo.Context, scope string, sv *service, o *native.O
 func (s *Server) greeted(c echo.Context, scope string) (*transports.Identity, error) {
 	id, err := s.identify(c, scope)
 	switch {
-	case errors.Is(err, auth.ErrMissing):
-		return nil, s.loaded()
+	case errors.Is(err, auth.ErrMissing), errors.Is(err, errOrigin):
+		return nil, s.loaded() // the handshake judges origins, and a cookie of elsewhere says nothing
 	case err != nil:
 		return nil, err
 	}
@@ -159,6 +161,11 @@ func (s *Server) admits(scope string) func(context.Context, string) (transports.
 			s.traceRefused(token, byWebSocket, err)
 			return transports.Identity{}, err
 		}
+		if scope != auth.ScopePublish {
+			if err := s.o.Limiter.AdmitUser(limit.Handshakes, id.User, 1); err != nil {
+				return transports.Identity{}, err
+			}
+		}
 		return *identity(id), nil
 	}
 }
@@ -197,6 +204,8 @@ func (k socketCommands) Publish(ctx context.Context, c transports.Client, events
 	if err := p.readArray(text); err != nil {
 		return nil, err
 	}
+	ctx = visited(ctx, &visit{user: c.User})
+	k.s.weigh(ctx, len(text))
 	results := k.s.o.Alarms.Publish(ctx, c.User, p.events)
 	k.s.traceCommand(c.User, "publish", "", len(p.events), nil)
 	if err := refused(results, len(p.lines), false); err != nil {

@@ -54,11 +54,13 @@ func (s *Server) openStomp(c echo.Context, sv *service) (_ sockjs.Begin, err err
 	if err != nil {
 		return nil, err
 	}
+	from := note(c).from
 	return func(conn transports.Conn) sockjs.Conversation {
 		sv.counted.Opened()
 		host := &attendance{s: s, counted: sv.counted, transport: sv.transport}
 		talk := s.beginStomp(conn, who, host)
 		host.enter(talk.End)
+		host.wait(from, talk.End)
 		return talk
 	}, nil
 }

@@ -67,7 +67,8 @@ func (s *Server) serveStomp(o *Compat) error {
 	s.stomp = s.newStomp(o, sv)
 	serve := func(c echo.Context) error { return s.getStomp(c, sv) }
 	s.echo.GET(cmp.Or(o.Stomp.Path, "/stomp"), serve)
-	s.echo.GET("/v1/chat/http", s.getChat)
+	s.doors[chatPath] = true
+	s.echo.GET(chatPath, s.getChat)
 	return s.serveStompOverSockJS(o.Stomp, sv)
 }
 

@@ -206,7 +206,9 @@ func (u *upload) publish(part []line) error {
 		return nil
 	}
 	events := make([]alarm.Event, 0, len(part))
+	size := 0
 	for i := range part {
+		size += part[i].bytes
 		if part[i].err == nil {
 			events = append(events, part[i].event)
 		}
@@ -214,6 +216,7 @@ func (u *upload) publish(part []line) error {
 	// What has been taken is stored, whatever becomes of the connection.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.c.Request().Context()), u.s.o.AnswerTimeout)
 	defer cancel()
+	u.s.weigh(ctx, size)
 	results := u.s.o.Alarms.Publish(ctx, u.id.User, events)
 	if !u.c.Response().Committed && u.lines == 0 && len(results) == len(part) {
 		if err := refused(results, len(part), false); err != nil {
@@ -264,6 +267,7 @@ func (u *upload) send() error {
 	if err := u.rc.Flush(); err != nil {
 		return fmt.Errorf("send results: %w", err)
 	}
+	idleWriter(u.c, u.rc)
 	return nil
 }
 

@@ -148,6 +148,9 @@ func newFoldingWorld(t *testing.T, fold time.Duration, change func(*Options)) *w
 	}
 	public, ops := listen(t), listen(t)
 	w.url, w.ops = "http://"+public.Addr().String(), "http://"+ops.Addr().String()
+	if o.Limiter != nil {
+		public = o.Limiter.Listener(public)
+	}
 	served := make(chan error, 1)
 	go func() { served <- w.server.Serve(public, ops) }() // ends with Shutdown
 	t.Cleanup(func() {

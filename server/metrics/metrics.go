@@ -25,6 +25,7 @@ type Metrics struct {
 	tailing     prometheus.Histogram
 	letters     *prometheus.CounterVec
 	problems    *prometheus.CounterVec
+	limited     *prometheus.CounterVec
 }
 
 // New returns a Metrics with the numbers of the Go runtime and of the process.
@@ -54,11 +55,14 @@ func New() *Metrics {
 	m.problems = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tocsin_problems_total", Help: "Requests answered with a problem, by its type; limits that were met among them.",
 	}, []string{"problem"})
+	m.limited = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tocsin_limited_total", Help: "How often a limit was met, by its setting.",
+	}, []string{"limit"})
 	m.hooks = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tocsin_hooks_total", Help: "Attempts to tell receivers of events, by outcome.",
 	}, []string{"outcome"})
 	m.measure()
-	m.registry.MustRegister(m.hooks, m.letters, m.problems, m.deliveries, m.connections, m.ended, m.published, m.requests,
+	m.registry.MustRegister(m.hooks, m.letters, m.problems, m.limited, m.deliveries, m.connections, m.ended, m.published, m.requests,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -133,6 +137,16 @@ func (m *Metrics) Problems(kinds ...string) {
 
 // Problem counts an answer that is a problem of this type.
 func (m *Metrics) Problem(kind string) { m.problems.WithLabelValues(kind).Inc() }
+
+// Limits shows these limits from the start, with nothing counted.
+func (m *Metrics) Limits(names ...string) {
+	for _, name := range names {
+		m.limited.WithLabelValues(name)
+	}
+}
+
+// Limited counts that a limit was met.
+func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
 
 // Answered counts a request to a route, as it is declared, and its status code.
 func (m *Metrics) Answered(route string, code int, took time.Duration) {

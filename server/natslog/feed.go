@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -66,14 +67,57 @@ func (f *Feed) Scan(ctx context.Context, since time.Time, each func(at time.Time
 	if err != nil || end == 0 {
 		return err
 	}
-	conf := jetstream.OrderedConsumerConfig{
-		DeliverPolicy:     jetstream.DeliverAllPolicy,
-		InactiveThreshold: consumerLinger,
-		MaxResetAttempts:  1,
-	}
+	conf := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy}
 	if !since.IsZero() {
 		conf.DeliverPolicy, conf.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
 	}
+	return f.consume(ctx, conf, end, func(_ uint64, at time.Time, data []byte) error { return each(at, data) })
+}
+
+// backChunk is how many messages Back reads at once.
+const backChunk = 512
+
+// Back calls each, from this goroutine, with what was stored before a sequence, 0 is
+// the end, the newest first. An error of each ends it and is returned as it is. What
+// is discarded while it runs is left out. data is the caller's to keep.
+func (f *Feed) Back(ctx context.Context, before uint64, each func(seq uint64, at time.Time, data []byte) error) error {
+	first, last, err := f.bounds(ctx)
+	if err != nil || last == 0 {
+		return err
+	}
+	if before > 0 {
+		last = min(last, before-1)
+	}
+	type message struct {
+		seq  uint64
+		at   time.Time
+		data []byte
+	}
+	var chunk []message
+	for last >= first && last > 0 {
+		from := max(first, last-min(last, backChunk)+1)
+		chunk = chunk[:0]
+		conf := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from}
+		err := f.consume(ctx, conf, last, func(seq uint64, at time.Time, data []byte) error {
+			chunk = append(chunk, message{seq, at, data})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, m := range slices.Backward(chunk) {
+			if err := each(m.seq, m.at, m.data); err != nil {
+				return err
+			}
+		}
+		last = from - 1
+	}
+	return nil
+}
+
+// consume gives the messages of a consumer up to the end.
+func (f *Feed) consume(ctx context.Context, conf jetstream.OrderedConsumerConfig, end uint64, each func(uint64, time.Time, []byte) error) error {
+	conf.InactiveThreshold, conf.MaxResetAttempts = consumerLinger, 1
 	create, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	consumer, err := f.log.js.OrderedConsumer(create, f.name, conf)
@@ -95,7 +139,7 @@ func (f *Feed) Scan(ctx context.Context, since time.Time, each func(at time.Time
 }
 
 // read gives the messages up to the end.
-func (f *Feed) read(ctx context.Context, messages jetstream.MessagesContext, end uint64, each func(time.Time, []byte) error) error {
+func (f *Feed) read(ctx context.Context, messages jetstream.MessagesContext, end uint64, each func(uint64, time.Time, []byte) error) error {
 	for {
 		next, cancel := context.WithTimeout(ctx, scanCheck)
 		m, err := messages.Next(jetstream.NextContext(next))
@@ -117,7 +161,7 @@ func (f *Feed) read(ctx context.Context, messages jetstream.MessagesContext, end
 		if meta.Sequence.Stream > end {
 			return nil
 		}
-		if err := each(meta.Timestamp, m.Data()); err != nil {
+		if err := each(meta.Sequence.Stream, meta.Timestamp, m.Data()); err != nil {
 			return err
 		}
 		if meta.Sequence.Stream == end {

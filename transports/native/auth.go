@@ -70,6 +70,8 @@ func (c *Conversation) turnAway(status int) {
 		c.End(transports.Closing{Code: CodeForbidden, Reason: "forbidden"})
 	case status >= 500:
 		c.End(transports.Unavailable) // not its fault: it comes back
+	case status == http.StatusTooManyRequests:
+		c.End(transports.Closing{Code: CodeSlowDown, Reason: "slow down"}) // when it was told to
 	default:
 		c.End(transports.Closing{Code: CodeUnauthenticated, Reason: "not authenticated"})
 	}

@@ -165,6 +165,7 @@ func (p place) url() string {
 // not stricter because browsers would then send forms with Origin: null.
 func headers(h http.Header) {
 	h.Set("Content-Security-Policy", CSP)
+	h.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")

@@ -111,7 +111,7 @@ func (w *world) options() page.Options {
 			return nil
 		},
 		Logout: func(_ context.Context, rw http.ResponseWriter, _ *http.Request) error {
-			http.SetCookie(rw, auth.ClearSessionCookie())
+			http.SetCookie(rw, auth.ClearSessionCookie(false))
 			return nil
 		},
 	}

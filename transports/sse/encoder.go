@@ -204,6 +204,11 @@ func (e *encoder) Settle() error {
 	if err := e.rc.Flush(); err != nil {
 		return fmt.Errorf("flush events: %w", err)
 	}
+	// Over HTTP/2 a deadline ends the stream when it is over, though nothing is being
+	// written.
+	if err := e.rc.SetWriteDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("unbound the writing: %w", err)
+	}
 	return nil
 }
 
@@ -226,7 +231,7 @@ func (e *encoder) begin() error {
 		e.taken(nil)
 		return nil //nolint:nilerr // then it goes this way
 	}
-	if tcp, ok := transports.Unwrap(conn).(*net.TCPConn); ok {
+	if tcp, ok := transports.Unwrap(conn).(interface{ SetWriteBuffer(bytes int) error }); ok {
 		_ = tcp.SetWriteBuffer(sendBuffer)
 	}
 	h.Set("Connection", "close")

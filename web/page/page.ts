@@ -115,7 +115,7 @@ function enter(token: string): void {
   tab.set(TOKEN, token);
   const { sub, admin } = claimsOf(token);
   byId("user", HTMLElement).textContent = sub;
-  byId("console", HTMLElement).hidden = !admin;
+  if (admin) void showConsole(token);
   const made = document.createElement("tocsin-inbox");
   made.setAttribute("token", token);
   made.transports = transportsOf(picked.transport.value);
@@ -130,6 +130,12 @@ function enter(token: string): void {
   dress();
   stage.replaceChildren(made);
   showFor(true);
+}
+
+/** Shows the way to the console, which may be served at another address. */
+async function showConsole(token: string): Promise<void> {
+  const answer = await fetch("console").catch(() => null);
+  byId("console", HTMLElement).hidden = !answer?.ok || tab.get(TOKEN) !== token;
 }
 
 /** Forgets everything: the next token may be somebody else's. */

@@ -87,7 +87,7 @@ export async function startBuild(tags: string, args: readonly string[]): Promise
   async function start(): Promise<void> {
     const one = spawn(
       file,
-      ["serve", "--data", join(dir, "log"), "--http", `127.0.0.1:${port}`, "--ops", "", "--jwt-hs256-file", key, "--drain", "0", ...args],
+      ["serve", "--data", join(dir, "log"), "--http", `127.0.0.1:${port}`, "--ops", "", "--admin", "public", "--jwt-hs256-file", key, "--drain", "0", ...args],
       { stdio: ["ignore", "pipe", "pipe"] },
     );
     child = one;

@@ -44,14 +44,14 @@ A backup holds everybody's inboxes: keep it like the data directory.`,
 			defer c.Close()
 			m, err := takeBackup(cmd.Context(), c, args[0], last)
 			if err != nil {
-				return explain(err)
+				return explainAdmin(err)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d entries up to %d, and %d streams beside them\n",
 				m.Log().Messages, m.Log().LastSeq, len(m.Streams)-1)
 			return err
 		},
 	}
-	o.register(cmd)
+	o.registerAdmin(cmd)
 	cmd.Flags().BoolVar(&last, "last", false, "nothing is to be stored afterwards: the log moves elsewhere")
 	return cmd
 }

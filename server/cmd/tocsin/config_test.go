@@ -98,7 +98,7 @@ func TestEverySettingIsAFlagAVariableAndAKey(t *testing.T) {
 		"host:port": "127.0.0.1:9", "origins": "https://a.example", "": "false", "file": "f", "name": "n", "dir": "d",
 		"groups": "g", "type=duration": "door=2h,overspeed=10m", "duration": "31s", "size": "1025KiB", "n": "3", "algorithms": "RS256",
 		"name=topic": "a=b,v1/c=chat/d", "users|publish": "publish",
-		"interval|always": "always", "clamp|trust": "trust", "debug|info|warn|error": "warn", "text|json": "json",
+		"interval|always": "always", "ops|public": "public", "clamp|trust": "trust", "debug|info|warn|error": "warn", "text|json": "json",
 		"protocols": "stomp", "networks": "10.0.0.0/8", "path": "/a/b", "urls": "https://a.example/hook", "events": "alarm.acked",
 		"key": "s-{token}", "field": "user.id", "addresses": "10.0.0.1:6222,10.0.0.2:6222",
 	}
@@ -227,6 +227,7 @@ func TestAWrongSettingIsRefusedWithItsPlaceItsValueAndWhatIsWanted(t *testing.T)
 		{"two credentials", "", nil, []string{"--nats-url", "nats://a", "--nats-creds-file", "f", "--nats-token-file", "f"}, []string{"want one of nats-creds-file"}},
 		{"a user without a word", "", nil, []string{"--nats-url", "nats://a", "--nats-user", "u"}, []string{"nats-user and nats-password-file together"}},
 		{"credentials for nobody", "", nil, []string{"--nats-token-file", "f"}, []string{"nats-url: want the servers"}},
+		{"a certificate without its key", "", nil, []string{"--tls-cert-file", "tls.crt"}, []string{"tls-cert-file: want it and tls-key-file together"}},
 		{"same address", "", nil, []string{"--ops", "127.0.0.1:8080"}, []string{"ops: want another address"}},
 		{"no file", "", []string{"TOCSIN_CONFIG=/nowhere/t.yml"}, nil, []string{"read the configuration: open /nowhere/t.yml"}},
 	} {

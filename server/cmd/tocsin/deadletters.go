@@ -42,7 +42,7 @@ not be taken. Needs the scope admin.
 			defer c.Close()
 			letters, err := c.DeadLetters(cmd.Context(), limit)
 			if err != nil {
-				return explain(err)
+				return explainAdmin(err)
 			}
 			if !lines {
 				return writeLetters(cmd.OutOrStdout(), letters)
@@ -57,7 +57,7 @@ not be taken. Needs the scope admin.
 			return nil
 		},
 	}
-	o.register(cmd)
+	o.registerAdmin(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many to list, at most 1,000")
 	cmd.Flags().BoolVar(&lines, "json", false, "print JSON lines")
 	return cmd

@@ -51,7 +51,7 @@ one directory; a demonstration that is started again goes on where it was.`,
 
 func (o *demoOptions) run(cmd *cobra.Command) error {
 	conf := defaults()
-	conf.HTTP, conf.Ops = o.http, ""
+	conf.HTTP, conf.Ops, conf.Admin = o.http, "", adminPublic
 	conf.Data = filepath.Join(o.dir, "log")
 	conf.SecretFile = filepath.Join(o.dir, "jwt.key")
 	conf.PublishFrom = []string{"127.0.0.0/8", "::1/128"}

@@ -35,7 +35,7 @@ is the answer in one word. Needs the scope admin, but for one's own alarms.`,
 			defer c.Close()
 			e, err := c.Explain(cmd.Context(), alarm, device, user)
 			if err != nil {
-				return explain(err)
+				return explainAdmin(err)
 			}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(e)
@@ -43,7 +43,7 @@ is the answer in one word. Needs the scope admin, but for one's own alarms.`,
 			return printExplanation(cmd.OutOrStdout(), &e)
 		},
 	}
-	o.register(cmd)
+	o.registerAdmin(cmd)
 	cmd.Flags().StringVar(&alarm, "alarm", "", "the alarm's `id`")
 	cmd.Flags().StringVar(&device, "device", "", "the device's `name`")
 	cmd.Flags().StringVar(&user, "user", "", "the user's `name`")

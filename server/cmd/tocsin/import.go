@@ -39,7 +39,7 @@ are stored all the same; exit code 1 then.`,
 				return importLines(cmd.Context(), c, name, r, &total, cmd.ErrOrStderr())
 			})
 			if err != nil {
-				return explain(err)
+				return explainAdmin(err)
 			}
 			if err := json.NewEncoder(cmd.OutOrStdout()).Encode(total); err != nil {
 				return err
@@ -50,7 +50,7 @@ are stored all the same; exit code 1 then.`,
 			return nil
 		},
 	}
-	o.register(cmd)
+	o.registerAdmin(cmd)
 	return cmd
 }
 

@@ -26,6 +26,9 @@ func (n *node) reload() {
 	changed, waiting := n.present.adopt(&conf.settings)
 	n.level.Set(levelOf(n.present))
 	n.server.Adjust(n.present.adjustable())
+	if o, err := n.present.limitSettings.options(); err == nil { // they were checked when they were read
+		n.limiter.Set(o)
+	}
 	n.presence.SetAway(3 * n.present.PollIdle)
 	n.cluster.SetStreams(n.present.Connections)
 	if len(waiting) > 0 {

@@ -17,12 +17,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"tocsin/server/alarm"
+	"tocsin/server/audit"
 	"tocsin/server/auth"
 	"tocsin/server/directory"
 	"tocsin/server/hooks"
 	"tocsin/server/httpd"
 	"tocsin/server/inbox"
 	"tocsin/server/ingest"
+	"tocsin/server/limit"
 	"tocsin/server/metrics"
 	"tocsin/server/natslog"
 	"tocsin/server/presence"
@@ -84,6 +86,10 @@ type node struct {
 	metrics *metrics.Metrics
 
 	verifier  *auth.Verifier
+	keyFiles  stamps
+	cert      *httpd.Certificate // nil without TLS
+	certFiles stamps
+	limiter   *limit.Limiter
 	public    net.Listener
 	ops       net.Listener // nil if switched off
 	porch     httpd.Porch  // who answers at both until the doors open
@@ -103,6 +109,7 @@ type node struct {
 	tracer    *trace.Tracer
 	evidence  *presence.Evidence // nil if none is kept
 	letters   ingest.DeadLetters
+	audit     *audit.Trail // nil if none is kept
 	directory *directory.Directory
 	alarms    *alarm.Engine
 	server    *httpd.Server
@@ -143,6 +150,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 	for _, step := range []func(context.Context) error{
 		n.takeKeys,    // who may come in
 		n.listen,      // where
+		n.watchFiles,  // keys and certificates that change
 		n.openLog,     // what happened
 		n.beginEpoch,  // and what happens from now on
 		n.makeTopics,  // who hears of topics
@@ -150,6 +158,7 @@ func (n *node) serve(ctx context.Context) (err error) {
 		n.followMarks, // what has been read
 		n.guard,       // tickets, and tokens that were taken back
 		n.keepLetters, // what doors refuse
+		n.keepTrail,   // who did what
 		n.makeHooks,   // who else is told
 		n.attend,      // who is connected, and who got what
 		n.decide,      // what events and commands do
@@ -170,16 +179,6 @@ func (n *node) serve(ctx context.Context) (err error) {
 	return n.run(ctx)
 }
 
-func (n *node) takeKeys(context.Context) error {
-	o, err := authOptions(n.conf, n.logger)
-	if err != nil {
-		return err
-	}
-	// The context ends what keeps the keys fresh.
-	n.verifier, err = auth.New(n.running, o)
-	return err
-}
-
 // listen takes the ports before anything slow, so that a wrong address shows at
 // once. Operators are answered from then on: a node may wait long for others, and
 // is alive. Clients wait to be served; but where there are other nodes they are
@@ -189,12 +188,19 @@ func (n *node) listen(ctx context.Context) (err error) {
 	if n.public, err = config.Listen(ctx, "tcp", n.conf.HTTP); err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
+	if err := n.takeCertificate(); err != nil {
+		return err
+	}
 	if n.conf.Ops != "" {
 		if n.ops, err = config.Listen(ctx, "tcp", n.conf.Ops); err != nil {
 			return fmt.Errorf("ops: %w", err)
 		}
 		n.porch.Ops(n.ops)
 	}
+	if err := n.limits(); err != nil {
+		return err
+	}
+	n.public = n.limiter.Listener(n.public)
 	if n.conf.shared() {
 		n.porch.Public(n.public)
 	}
@@ -310,8 +316,10 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 	n.server, err = httpd.New(httpd.Options{
 		View: n.view, Marks: n.marks, Auth: n.gate, Alarms: n.alarms, Directory: n.directory,
 		Presence: n.presence, Cluster: n.cluster, Explain: n.explainer(), DeadLetters: n.letters,
+		Trail: n.trail(), AdminApart: n.conf.Admin == adminOps,
 		Compat:  compat,
 		Backup:  n.backup,
+		Limiter: n.limiter,
 		Trace:   n.tracer,
 		Metrics: n.metrics, Logger: n.logger,
 		Origins:     n.conf.AllowedOrigins,

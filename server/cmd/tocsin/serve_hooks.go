@@ -109,18 +109,11 @@ func (q hookQueue) Run(ctx context.Context, do func(context.Context, hooks.Job) 
 
 // attend notes who is connected and, unless that is switched off, who got what.
 func (n *node) attend(ctx context.Context) error {
-	name := cmp.Or(n.conf.Node, n.conf.ClusterNode)
-	if name == "" {
-		var err error
-		if name, err = os.Hostname(); err != nil {
-			name = "unknown"
-		}
-	}
-	n.presence = presence.New(presence.Options{Node: name, Run: n.epoch, Away: 3 * n.conf.PollIdle, Observe: n.observe})
+	n.presence = presence.New(presence.Options{Node: n.name(), Run: n.epoch, Away: 3 * n.conf.PollIdle, Observe: n.observe})
 	n.cluster = presence.NewCluster(presence.ClusterOptions{
 		Registry: n.presence, Bus: n.store.Bus("presence"), Streams: n.conf.Connections, Logger: n.logger,
 	})
-	n.tracer = trace.New(trace.Options{Node: name, Run: n.epoch, Bus: n.store.Bus("trace"), Logger: n.logger})
+	n.tracer = trace.New(trace.Options{Node: n.name(), Run: n.epoch, Bus: n.store.Bus("trace"), Logger: n.logger})
 	// Both end with running.
 	n.background.Go(func() { n.presence.Run(n.running) })
 	n.background.Go(func() { n.again("hear whom other nodes trace", n.tracer.Run) })
@@ -139,6 +132,18 @@ func (n *node) attend(ctx context.Context) error {
 	n.background.Go(func() { recorder.Run(n.running) })
 	n.evidence = presence.NewEvidence(presence.EvidenceOptions{Feed: feed, View: n.view, Log: n.log, Registry: n.presence})
 	return nil
+}
+
+// name is what people call the node.
+func (n *node) name() string {
+	if name := cmp.Or(n.conf.Node, n.conf.ClusterNode); name != "" {
+		return name
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
 }
 
 // meet tells the other nodes who is connected to this one, and hears of theirs.

@@ -49,6 +49,7 @@ func TestACriticalAlarmThatReachesNobodyIsTold(t *testing.T) {
 	data, secret := workplace(t)
 	conf := defaults()
 	conf.HTTP, conf.Ops, conf.Data, conf.SecretFile, conf.Drain = "127.0.0.1:0", "", data, secret, 0
+	conf.Admin = adminPublic
 	conf.HookURLs, conf.HookSecretFile = []string{receiver.URL}, secret
 	conf.HookEvents = append(conf.HookEvents, "connection.subscribed")
 	ctx, cancel := context.WithCancel(t.Context())

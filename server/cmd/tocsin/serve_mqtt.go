@@ -75,6 +75,6 @@ func (n *node) judgeMQTT(ctx context.Context, token string) (natslog.MQTTIdentit
 	}
 	return natslog.MQTTIdentity{
 		User: id.User, Expires: id.Expires,
-		Revoked: func() bool { return n.gate.Revocations.Revoked(id) },
+		Revoked: func() bool { return n.gate.TakenBack(id) },
 	}, nil
 }

@@ -54,7 +54,7 @@ func start(t *testing.T, args ...string) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	r := &running{log: &journal{serving: make(chan [2]string, 1)}, stop: stop, code: make(chan int, 1)}
-	args = append([]string{"serve", "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--log-format", "json", "--drain", "0s"}, args...)
+	args = append([]string{"serve", "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--log-format", "json", "--drain", "0s", "--admin", "public"}, args...)
 	// Ends with ctx, or when the gateway cannot start.
 	go func() { r.code <- run(ctx, args, strings.NewReader(""), io.Discard, r.log) }()
 	select {

@@ -17,6 +17,8 @@ import (
 type settings struct {
 	Node                  string
 	HTTP, Ops, MQTT       string
+	TLSCert, TLSKey       string
+	Admin                 string
 	AllowedOrigins        []string
 	TokenInURL            bool
 	Data, Sync            string
@@ -27,7 +29,7 @@ type settings struct {
 	Fold                  time.Duration
 	AutoClear             map[string]time.Duration
 	UnassignedGroups      []string
-	Evidence              time.Duration
+	Evidence, Audit       time.Duration
 	HookURLs, HookEvents  []string
 	HookSecretFile        string
 	HookTimeout           time.Duration
@@ -74,12 +76,14 @@ type settings struct {
 	LogLevel, LogFormat   string
 
 	clusterSettings
+	limitSettings
 }
 
 // Words of the settings that choose.
 const (
 	syncAlways, syncInterval = "always", "interval"
 	timeClamp, timeTrust     = "clamp", "trust"
+	adminOps, adminPublic    = "ops", "public"
 	formatText, formatJSON   = "text", "json"
 	sendUsers, sendPublish   = "users", "publish"
 )
@@ -90,9 +94,9 @@ func defaults() settings {
 		HTTP: "127.0.0.1:8080", Ops: "127.0.0.1:8081",
 		AllowedOrigins: []string{}, TokenInURL: true,
 		Data: "data", Sync: syncInterval, SyncInterval: time.Second,
-		Retention: 30 * day, Evidence: 7 * day,
+		Retention: 30 * day, Evidence: 7 * day, Audit: 365 * day,
 		Reserve: 512 << 20, Window: 64 << 20, DedupeWindow: 10 * time.Minute,
-		DeviceTime: timeClamp, Fold: time.Minute, AutoClear: map[string]time.Duration{}, UnassignedGroups: []string{"unassigned"},
+		Admin: adminOps, DeviceTime: timeClamp, Fold: time.Minute, AutoClear: map[string]time.Duration{}, UnassignedGroups: []string{"unassigned"},
 		HookURLs: []string{}, HookEvents: []string{string(hooks.Acked), string(hooks.Undelivered)}, HookTimeout: hooks.DefaultTimeout,
 		Algorithms: []string{}, Leeway: 5 * time.Second,
 		CallbackTimeout: 2 * time.Second, RedisKey: "session:" + redissession.InKey, RedisField: "uid",
@@ -107,6 +111,7 @@ func defaults() settings {
 		FrameEntries: 100, FrameBytes: 64 << 10, PageBytes: 1 << 20, BatchEvents: 5000, BatchBytes: 5 << 20,
 		Drain: 30 * time.Second, Linger: 5 * time.Second, LeaseTTL: 10 * time.Second,
 		LogLevel: "info", LogFormat: formatText,
+		limitSettings:   defaultLimits(),
 		clusterSettings: clusterSettings{ClusterName: "tocsin", ClusterPeers: []string{}},
 	}
 }
@@ -132,6 +137,7 @@ func (s *settings) check() error {
 		"hook-events: want alarm.undelivered left out, or evidence to know it from")
 	wrong(s.MQTT != "" && s.NATSURL != "", "mqtt: want none with nats-url, only the embedded log listens for MQTT")
 	wrong(s.Retention > 0 && s.Retention < 2*s.DedupeWindow, "retention: want 0 or at least twice dedupe-window, else events sent again find no first answer")
+	wrong((s.TLSCert == "") != (s.TLSKey == ""), "tls-cert-file: want it and tls-key-file together")
 	wrong(s.HTTP == s.Ops && !strings.HasSuffix(s.HTTP, ":0"), "ops: want another address than http")
 	return errors.Join(errs...)
 }

@@ -55,7 +55,7 @@ const (
 func (s *settings) table() []setting {
 	return slices.Concat(
 		s.connecting(), s.tokens(), s.meaning(), s.telling(), s.keeping(), s.severalMachines(),
-		s.reading(), s.compatible(), s.patience(), s.sizes(), s.running(),
+		s.reading(), s.compatible(), s.patience(), s.sizes(), s.limiting(), s.running(),
 	)
 }
 
@@ -69,7 +69,10 @@ func count(p *int, least, most int) value                    { return intValue{p
 func (s *settings) connecting() []setting {
 	return []setting{
 		{name: "http", value: addressValue{&s.HTTP, false}, help: "where publishers and readers connect"},
+		{name: "tls-cert-file", value: textOf(&s.TLSCert, "file"), help: "the certificate of https; empty for http"},
+		{name: "tls-key-file", value: textOf(&s.TLSKey, "file"), help: "its key"},
 		{name: "ops", value: addressValue{&s.Ops, true}, help: "health, metrics and profiles; empty for none"},
+		{name: "admin", value: choice(&s.Admin, adminOps, adminPublic), help: "where administration and the console are served: with operation, or with everything else"},
 		{name: "mqtt", value: addressValue{&s.MQTT, true}, help: "where MQTT clients publish; empty for nowhere"},
 		{name: "allowed-origins", value: listValue{p: &s.AllowedOrigins, kind: "origins", fits: isOrigin, want: "web origins, such as https://noc.example.com, or *"}, help: "web origins besides our own whose pages may connect"},
 		{name: "access-token-in-url", value: boolValue{&s.TokenInURL}, help: "accept ?access_token=, for clients that cannot send headers"},
@@ -105,6 +108,7 @@ func (s *settings) meaning() []setting {
 func (s *settings) telling() []setting {
 	return []setting{
 		{name: "evidence", value: span(&s.Evidence, 0, 365*day), help: "how long it is known who got what; 0 keeps nothing"},
+		{name: "audit", value: span(&s.Audit, 0, 100*365*day), help: "how long it is known who did what; 0 keeps nothing"},
 		{name: "hook-url", value: listValue{p: &s.HookURLs, kind: "urls", fits: isWebURL, want: "URLs that begin with http:// or https://", secret: true}, help: "who is told of events, by signed requests"},
 		{name: "hook-secret-file", value: textOf(&s.HookSecretFile, "file"), help: "the secret that those requests are signed with"},
 		{name: "hook-events", value: listValue{p: &s.HookEvents, kind: "events", some: true, fits: isHookEvent, want: "events, such as alarm.acked"}, help: "what is told"},
