@@ -35,7 +35,7 @@ func as(t *testing.T, address, url, token string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{resp.StatusCode, resp.Header, string(text)}
+	return answer{status: resp.StatusCode, header: resp.Header, body: string(text)}
 }
 
 // Behind nginx, which is trusted, each client has limits of his own.

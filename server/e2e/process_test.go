@@ -222,6 +222,8 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	// redirected: it is the answer of where the one who was asked has sent to.
+	redirected bool
 }
 
 func (a answer) json(t *testing.T, into any) {
@@ -267,7 +269,7 @@ func request(ctx context.Context, method, url, token, body string, header ...str
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	return answer{status: resp.StatusCode, header: resp.Header, body: string(text)}, err
+	return answer{status: resp.StatusCode, header: resp.Header, body: string(text), redirected: resp.Request != r}, err
 }
 
 // want fails the test unless the answer has the status.
