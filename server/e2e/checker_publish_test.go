@@ -53,6 +53,7 @@ type feeder struct {
 	bases []string // tried in turn
 	rng   *rand.Rand
 	every time.Duration
+	from  int // the number of its first device
 
 	next   int            // of bases
 	socket *client.Socket // of the door that needs one
@@ -82,7 +83,7 @@ func (f *feeder) group(n int) []event {
 	list := make([]event, size)
 	for i := range list {
 		id := fmt.Sprintf("%s-%d-%d", f.name, n, i)
-		list[i] = event{ID: id, Device: fmt.Sprint("device-", f.rng.IntN(checkDevices)), Type: fmt.Sprint("t", f.rng.IntN(checkTypes)),
+		list[i] = event{ID: id, Device: fmt.Sprint("device-", f.from+f.rng.IntN(checkDevices)), Type: fmt.Sprint("t", f.rng.IntN(checkTypes)),
 			Severity: []string{"critical", "major", "minor", "warning"}[f.rng.IntN(4)], State: "raised", Message: id}
 		if f.rng.IntN(8) == 0 {
 			list[i].Device = fmt.Sprint("roaming-", f.rng.IntN(roamingDevices))

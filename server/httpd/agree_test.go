@@ -100,7 +100,7 @@ func (w *world) socket(name string) (*watcher, *remote.Socket) {
 	return watch, conn
 }
 
-func say(t *testing.T, conn *remote.Socket, text string) {
+func say(t testing.TB, conn *remote.Socket, text string) {
 	t.Helper()
 	if err := conn.Write(t.Context(), json.RawMessage(text)); err != nil {
 		t.Error(err)

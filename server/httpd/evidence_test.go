@@ -61,7 +61,7 @@ func (w *world) witness(o *Options) {
 }
 
 // userToken is of a user with the scope inbox and the groups.
-func userToken(t *testing.T, user string, groups ...string) string {
+func userToken(t testing.TB, user string, groups ...string) string {
 	t.Helper()
 	s, err := auth.Sign(secret, auth.Issue{User: user, Groups: groups, TTL: time.Minute}, time.Now())
 	if err != nil {

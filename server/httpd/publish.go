@@ -148,6 +148,9 @@ func (p *publishing) readLines(body []byte) error {
 	return nil
 }
 
+// spaceJSON is all that may stand between the parts of a JSON text.
+const spaceJSON = " \t\r\n"
+
 // readArray reads the elements of an array. They are cut out by their brackets
 // alone, since each is then read as JSON anyway: whatever is not JSON shows as an
 // event that is malformed, and only then the whole is looked at again. An array
@@ -161,7 +164,7 @@ func (p *publishing) readArray(body []byte) error {
 			doubt = errors.New("the array has no end")
 			break
 		}
-		element := bytes.TrimSpace(rest[:n])
+		element := bytes.Trim(rest[:n], spaceJSON)
 		last := rest[n] == ']'
 		rest = rest[n+1:]
 		if !(first && last && len(element) == 0) {
@@ -176,7 +179,7 @@ func (p *publishing) readArray(body []byte) error {
 			break
 		}
 	}
-	if len(bytes.TrimSpace(rest)) > 0 && doubt == nil {
+	if len(bytes.Trim(rest, spaceJSON)) > 0 && doubt == nil {
 		doubt = errors.New("something follows the array")
 	}
 	if doubt != nil && !json.Valid(body) {

@@ -20,7 +20,7 @@ import (
 
 // A talk is an upload under way: lines go in while results come out.
 type talk struct {
-	t    *testing.T
+	t    testing.TB
 	in   *io.PipeWriter
 	out  *bufio.Reader
 	resp *http.Response

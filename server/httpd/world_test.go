@@ -28,7 +28,7 @@ var secret = []byte("a secret of thirty-two bytes, or more")
 
 // A world is a node on a log in memory, behind real sockets.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	log    *faultyLog
 	view   *inbox.View
 	marks  *memoryMarks
@@ -114,13 +114,13 @@ func (b *syncBuffer) String() string {
 }
 
 // newWorld starts a node; change, unless nil, sees its options first.
-func newWorld(t *testing.T, change func(*Options)) *world {
+func newWorld(t testing.TB, change func(*Options)) *world {
 	t.Helper()
 	return newFoldingWorld(t, 0, change)
 }
 
 // newFoldingWorld starts a node that folds what repeats.
-func newFoldingWorld(t *testing.T, fold time.Duration, change func(*Options)) *world {
+func newFoldingWorld(t testing.TB, fold time.Duration, change func(*Options)) *world {
 	t.Helper()
 	w := &world{t: t, log: &faultyLog{}, marks: &memoryMarks{byUser: map[string]inbox.Mark{}}, logged: &syncBuffer{}}
 	epoch, err := inbox.BeginEpoch(t.Context(), w.log, time.Now())
@@ -167,7 +167,7 @@ func newFoldingWorld(t *testing.T, fold time.Duration, change func(*Options)) *w
 	return w
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -177,7 +177,7 @@ func listen(t *testing.T) net.Listener {
 }
 
 // token is one of the crew's, with all scopes, unless it says otherwise.
-func token(t *testing.T, user, scope string, ttl time.Duration) string {
+func token(t testing.TB, user, scope string, ttl time.Duration) string {
 	t.Helper()
 	s, err := auth.Sign(secret, auth.Issue{User: user, Groups: []string{"crew"}, Scope: scope, TTL: time.Hour}, time.Now().Add(ttl-time.Hour))
 	if err != nil {
@@ -188,7 +188,7 @@ func token(t *testing.T, user, scope string, ttl time.Duration) string {
 
 // An answer is what came back.
 type answer struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	body   string

@@ -36,7 +36,7 @@ func (l *Lines) Next() (text []byte, number int, err error) {
 			return l.b[:alarm.MaxEventBytes+1], l.n, nil
 		}
 		if text = bytes.TrimSpace(l.b); len(text) > 0 {
-			return text, l.n, nil
+			return text[:min(len(text), alarm.MaxEventBytes+1)], l.n, nil
 		}
 	}
 }

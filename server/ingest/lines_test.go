@@ -57,6 +57,7 @@ func TestLinesOfAnyLength(t *testing.T) {
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("a\r\n\nb"))
 	f.Add(bytes.Repeat([]byte("x"), alarm.MaxEventBytes+1))
+	f.Add(bytes.Repeat([]byte("x"), alarm.MaxEventBytes+2))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		in := ingest.NewLines(iotest.HalfReader(bytes.NewReader(body)))
 		last := 0

@@ -106,8 +106,8 @@ func again(err error) bool {
 const topicAlarms = "alarms/"
 
 // MQTTItems reads a message: one event or an array of them, of the device that the
-// topic names (docs/protocol.md §9). There is always an item, that says what is
-// wrong with the message where nothing of it can be used.
+// topic names (docs/protocol.md §9). Of all but an empty array there is an item, that
+// says what is wrong with the message where nothing of it can be used.
 func MQTTItems(m *MQTTMessage) []Item {
 	device, err := mqttDevice(m.Topic)
 	if err != nil {
@@ -116,7 +116,7 @@ func MQTTItems(m *MQTTMessage) []Item {
 	elements := []json.RawMessage{m.Payload}
 	if text := bytes.TrimSpace(m.Payload); len(text) > 0 && text[0] == '[' {
 		elements = nil
-		if err := json.Unmarshal(text, &elements); err != nil {
+		if err := json.Unmarshal(m.Payload, &elements); err != nil {
 			err = fmt.Errorf("%w: not JSON: %w", alarm.ErrMalformed, err)
 			return []Item{{Event: alarm.Event{Device: device}, Err: err, Raw: m.Payload}}
 		}

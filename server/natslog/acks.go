@@ -69,7 +69,7 @@ func (a *appends) deliver(m *nats.Msg) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.replies == nil || c.replies[i] != nil {
+	if i >= uint64(len(c.replies)) || c.replies[i] != nil {
 		return
 	}
 	c.replies[i] = m

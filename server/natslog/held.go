@@ -33,6 +33,20 @@ func (p *parkedPlace) value() []byte {
 	return []byte(p.cursor.String() + " " + p.run + " " + p.holder)
 }
 
+// parseParked reads what value has written; ok is false for a cursor from which
+// nobody could go on.
+func parseParked(value []byte) (p parkedPlace, ok bool) {
+	parts := strings.Split(string(value), " ")
+	var err error
+	if p.cursor, err = inbox.ParseCursor(parts[0]); err != nil {
+		return p, false
+	}
+	if len(parts) == 3 && parts[2] != "" {
+		p.run, p.holder = parts[1], parts[2]
+	}
+	return p, true
+}
+
 // RunHeld says, until the context ends, that this start of the node runs. Without
 // it the places that are held here are taken for those of a dead node.
 func (p *Places) RunHeld(ctx context.Context) error {
@@ -170,15 +184,10 @@ func (p *Places) places(ctx context.Context, filter string) (all []parkedPlace, 
 			if entry == nil { // that was all
 				return all, p.bury(ctx, all)
 			}
-			parts := strings.Split(string(entry.Value()), " ")
-			h := parkedPlace{key: entry.Key(), revision: entry.Revision()}
-			if h.cursor, err = inbox.ParseCursor(parts[0]); err != nil {
-				continue // nobody could go on from there
+			if h, ok := parseParked(entry.Value()); ok {
+				h.key, h.revision = entry.Key(), entry.Revision()
+				all = append(all, h)
 			}
-			if len(parts) == 3 {
-				h.run, h.holder = parts[1], parts[2]
-			}
-			all = append(all, h)
 		case <-ctx.Done():
 			return nil, unavailable(doing, ctx.Err())
 		}

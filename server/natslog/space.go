@@ -1,10 +1,6 @@
 package natslog
 
-import (
-	"fmt"
-	"syscall"
-	"time"
-)
+import "time"
 
 // Full says that free space is below the reserve: appends are refused, reading
 // goes on.
@@ -51,13 +47,4 @@ func (l *Log) measureSpace() {
 	} else {
 		l.opts.Logger.Info("free space is above the reserve again", "dir", l.opts.Dir, "free", free, "reserve", l.opts.Reserve)
 	}
-}
-
-// freeSpace is what an ordinary user may still write to dir's file system.
-func freeSpace(dir string) (uint64, error) {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
-		return 0, fmt.Errorf("statfs %s: %w", dir, err)
-	}
-	return s.Bavail * uint64(s.Bsize), nil
 }

@@ -191,6 +191,8 @@ func problem(err error) (int, []byte) {
 	switch {
 	case errors.As(err, &param):
 		p.Status, p.Field = 400, param.Param
+	case errors.Is(err, inbox.ErrCursor):
+		p.Status = 400
 	case errors.As(err, &field):
 		p.Status, p.Field = 422, field.Field
 	case errors.Is(err, auth.ErrUnavailable):

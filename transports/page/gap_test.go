@@ -13,7 +13,7 @@ import (
 )
 
 // cursorOf is the cursor in a URL of the page.
-func cursorOf(t *testing.T, target string) inbox.Cursor {
+func cursorOf(t testing.TB, target string) inbox.Cursor {
 	t.Helper()
 	u, err := url.Parse(target)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // An answer is a page as a browser reads it.
 type answer struct {
 	*http.Response
-	t    *testing.T
+	t    testing.TB
 	root *html.Node
 }
 

@@ -35,7 +35,7 @@ var users = map[string]string{"token-of-ada": "ada", "token-of-bob": "bob"}
 // A world is a node with the page over real sockets, and ada's browser. She is
 // in the group crew, to which the devices d… belong.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	log    *inbox.MemoryLog
 	view   *inbox.View
 	dir    *directory.Directory
@@ -50,7 +50,7 @@ type world struct {
 	marks map[string]inbox.Mark
 }
 
-func newWorld(t *testing.T, window int) *world {
+func newWorld(t testing.TB, window int) *world {
 	t.Helper()
 	w := &world{t: t, log: &inbox.MemoryLog{}, now: noon, marks: map[string]inbox.Mark{}, sameOrigin: auth.SameOrigin}
 	epoch, err := inbox.BeginEpoch(t.Context(), w.log, noon)
@@ -200,7 +200,7 @@ func statusOf(err error) int {
 		return http.StatusForbidden
 	case errors.Is(err, alarm.ErrNotFound):
 		return http.StatusNotFound
-	case errors.As(err, &param):
+	case errors.As(err, &param), errors.Is(err, inbox.ErrCursor):
 		return http.StatusBadRequest
 	case errors.As(err, &large):
 		return http.StatusRequestEntityTooLarge

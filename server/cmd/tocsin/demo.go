@@ -102,6 +102,9 @@ func (n *node) play(ctx context.Context, ready func() error) error {
 			return ctx.Err()
 		}
 		if r := n.alarms.Publish(ctx, "demo", []alarm.Event{s.Event}); r[0].Err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			n.logger.Warn("a sample alarm was not stored", "device", s.Event.Device, "error", r[0].Err)
 		}
 	}

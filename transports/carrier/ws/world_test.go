@@ -23,7 +23,7 @@ const patience = 20 * time.Second
 // A world is a carrier behind a real server, whose conversations a test holds in
 // its hands.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	carrier *ws.Carrier
 	url     string
 	talks   chan *talk // that have begun
@@ -48,7 +48,7 @@ func (k *talk) Receive(text []byte) {
 
 func (k *talk) Gone() { close(k.gone) }
 
-func newWorld(t *testing.T, o ws.Options, hear func(*ws.Conn, string)) *world {
+func newWorld(t testing.TB, o ws.Options, hear func(*ws.Conn, string)) *world {
 	t.Helper()
 	c, err := ws.New(o)
 	if err != nil {
@@ -104,7 +104,7 @@ func (w *world) open() (*websocket.Conn, *talk) {
 }
 
 // wait fails the test unless the channel has something in time.
-func wait[T any](t *testing.T, what string, from <-chan T) T {
+func wait[T any](t testing.TB, what string, from <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-from:
@@ -132,7 +132,7 @@ func wantClose(t *testing.T, c *websocket.Conn, code int) {
 
 // A raw client writes what frames it wants.
 type raw struct {
-	t *testing.T
+	t testing.TB
 	net.Conn
 	in *bufio.Reader
 }
