@@ -73,8 +73,10 @@ var accessOf = map[string]access{
 	"GET /v1/presence":                 {scope: "admin"},
 	"GET /v1/audit":                    {scope: "admin"},
 	"GET /v1/stats":                    {scope: "admin"},
+	"GET /v1/trace":                    {scope: "admin"}, // 400, so that it ends
 
 	"GET /v1/transports":   {},
+	"GET /openapi.yaml":    {},
 	"POST /v1/ticket":      {scope: "inbox"},
 	"POST /v1/backup":      {scope: "admin", path: "/v1/backup?last=no"}, // 400: it is not sealed here
 	"POST /v1/revocations": {scope: "admin", body: `{}`},
