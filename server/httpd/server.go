@@ -101,7 +101,10 @@ func New(o Options) (*Server, error) {
 	}
 	s.ops = s.opsHandler()
 	s.public = s.server(s.echo)
-	s.public.ConnContext, s.public.ConnState = s.o.Limiter.ConnContext, s.o.Limiter.ConnState
+	s.public.ConnState = s.o.Limiter.ConnState
+	s.public.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return s.o.Limiter.ConnContext(rememberTLS(ctx, conn), conn)
+	}
 	s.private = s.server(s.ops)
 	return s, nil
 }
