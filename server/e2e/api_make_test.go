@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"tocsin/server/auth"
 )
@@ -137,6 +138,9 @@ func (m *maker) object(schema object, depth int) any {
 	for _, name := range sortedKeys(properties) {
 		if slices.Contains(required, any(name)) || depth < 5 && m.chance(40) {
 			made[name] = m.value(properties[name].(object), depth+1)
+			if name == "until" && m.chance(60) {
+				made[name] = time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+			}
 		}
 	}
 	if more, ok := schema["additionalProperties"].(object); ok {

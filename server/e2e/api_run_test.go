@@ -89,7 +89,11 @@ func newAPIRun(t *testing.T, s *server) *apiRun {
 		}}
 	t.Cleanup(run.client.CloseIdleConnections)
 	for who, scopes := range map[string]string{"root": "inbox publish admin", "anna": "inbox", "gateway": "publish", "nobody": "none"} {
-		run.people[who] = person{s.token(who, scopes, "crew", "fleet-7"), scopes}
+		groups := []string{"crew", "fleet-7"}
+		if who == "root" {
+			groups = []string{"*"}
+		}
+		run.people[who] = person{s.token(who, scopes, groups...), scopes}
 	}
 	run.people["stranger"] = person{}
 	run.people["liar"] = person{token: run.people["root"].token + "x"}

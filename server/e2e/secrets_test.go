@@ -28,11 +28,12 @@ func TestNoSecretIsWrittenAnywhere(t *testing.T) {
 	known := newBackend(t)
 	s := prepareServer(t, "--log-level", "debug", "--mqtt", "127.0.0.1:0", "--hook-url", "http://hook-user:hook-pass@127.0.0.1:9/",
 		"--hook-secret-file", hookSecret, "--session-callback-url", known.URL)
-	s.hears = func(line string) {
+	keep := func(line string) {
 		mu.Lock()
 		defer mu.Unlock()
 		log.WriteString(line + "\n")
 	}
+	s.hears = keep
 	s.start()
 	traced := s.follow("anna")
 	wantLine(t, traced, "tracing", nil)
@@ -44,7 +45,7 @@ func TestNoSecretIsWrittenAnywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantLine(t, traced, "ended", func(l traceLine) bool {
-		log.WriteString(l.text + "\n")
+		keep(l.text)
 		return l.Reason == "kicked"
 	})
 	s.kill()

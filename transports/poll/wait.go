@@ -80,7 +80,9 @@ type kept struct {
 
 // prepare keeps of the request what its answer needs.
 func (k *kept) prepare(h http.Header, r *http.Request) {
-	if !r.ProtoAtLeast(1, 1) || r.Close {
+	// What is left of a body would be taken for the next request, which a proxy in
+	// front may have sent for somebody else.
+	if !r.ProtoAtLeast(1, 1) || r.Close || r.ContentLength != 0 {
 		k.next = nil
 	}
 	if k.next == nil {
