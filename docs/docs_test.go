@@ -1,7 +1,7 @@
-// Package docs holds no code, only the test that the documentation is in order:
-// its links lead somewhere, its examples are what they pretend to be, and the
-// tests that it names exist.
 package docs
+
+// These tests show that the documentation is in order: its links lead somewhere, its
+// examples are what they pretend to be, and the tests that it names exist.
 
 import (
 	"encoding/json"

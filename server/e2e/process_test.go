@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,6 +44,9 @@ func TestMain(m *testing.M) {
 	}())
 }
 
+// leaks find a token in a log: no server of any of these tests may write one.
+var leaks = regexp.MustCompile(`eyJ[\w-]{8,}\.[\w-]{8,}`)
+
 // A server is a running `tocsin serve` with its data.
 type server struct {
 	t      *testing.T
@@ -55,6 +59,8 @@ type server struct {
 	// tells keeps what all starts say but for requests that went well, so that a
 	// long run's end still has its beginning.
 	tells bool
+	// hears, unless nil, gets every line of the log; set before the start.
+	hears func(line string)
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -127,6 +133,12 @@ func (s *server) up() error {
 		for in.Scan() {
 			if !s.tells || !strings.Contains(in.Text(), `"level":"INFO","msg":"request"`) {
 				fmt.Fprintln(log, in.Text())
+			}
+			if s.hears != nil {
+				s.hears(in.Text())
+			}
+			if leaks.MatchString(in.Text()) || strings.Contains(in.Text(), string(s.secret)) {
+				s.t.Errorf("a secret in the log: %s", in.Text())
 			}
 			var line struct{ Msg, HTTP, Ops, MQTT string }
 			if json.Unmarshal(in.Bytes(), &line) == nil && line.Msg == "serving" {
@@ -225,6 +237,10 @@ func (s *server) request(method, path, token, body string, header ...string) ans
 	a, err := request(s.t.Context(), method, s.url()+path, token, body, header...)
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	bare, _, _ := strings.Cut(path, "?")
+	if err := openAPI().check(method, bare, a); err != nil {
+		s.t.Errorf("not as docs/openapi.yaml has it: %v", err)
 	}
 	return a
 }

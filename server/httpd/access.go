@@ -82,15 +82,15 @@ func (s *Server) getTransports(c echo.Context) error {
 			{Name: byWebSocket, URL: "/v1/inbox/ws", Subprotocol: subprotocol, Ping: l.Ping.Seconds()},
 			{Name: bySSE, URL: "/v1/inbox/sse", Ping: l.Ping.Seconds()},
 			{Name: byLongPoll, URL: "/v1/inbox", MaxWait: maxWait},
-			{Name: byPoll, URL: "/v1/inbox", Busy: s.o.Busy.Seconds(), Idle: s.o.Idle.Seconds()},
-			{Name: byPage, URL: "/inbox", Busy: s.o.Busy.Seconds(), Idle: s.o.Idle.Seconds()},
+			{Name: byPoll, URL: "/v1/inbox", Busy: s.limits.Load().Busy.Seconds(), Idle: s.limits.Load().Idle.Seconds()},
+			{Name: byPage, URL: "/inbox", Busy: s.limits.Load().Busy.Seconds(), Idle: s.limits.Load().Idle.Seconds()},
 		},
 		Limits: map[string]int{
-			"connections_per_user": s.o.Connections,
+			"connections_per_user": s.limits.Load().Connections,
 			"frame_bytes":          maxFrame,
 			"page_entries":         maxPage,
-			"batch_alarms":         s.o.MaxBatchEvents,
-			"batch_bytes":          s.o.MaxBatchBytes,
+			"batch_alarms":         s.limits.Load().MaxBatchEvents,
+			"batch_bytes":          s.limits.Load().MaxBatchBytes,
 		},
 	})
 }

@@ -2,12 +2,10 @@ package httpd
 
 import (
 	"cmp"
-	"context"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
-	"tocsin/server/auth"
 	"tocsin/transports"
 	"tocsin/transports/alarmpush"
 	"tocsin/transports/carrier/ws"
@@ -32,7 +30,7 @@ func (s *Server) serveAlarmPush(o *Compat) error {
 	}
 	talks := &alarmpush.Options{
 		DialogueOptions: s.dialogues(sv),
-		Authenticate:    s.knowsReader,
+		Authenticate:    s.resolve,
 		Refusal:         refusal,
 	}
 	talks.Lasting = true
@@ -47,19 +45,6 @@ func (s *Server) serveAlarmPush(o *Compat) error {
 		})
 	})
 	return nil
-}
-
-// knowsReader says who a token or a session of somebody else's speaks for, if he
-// may read an inbox.
-func (s *Server) knowsReader(ctx context.Context, token string) (transports.Identity, error) {
-	id, err := s.o.Auth.Resolve(ctx, token)
-	if err != nil {
-		return transports.Identity{}, err
-	}
-	if !id.Has(auth.ScopeInbox) {
-		return transports.Identity{}, &scopeError{auth.ScopeInbox}
-	}
-	return *identity(id), nil
 }
 
 // maxReason bounds the reason in a close frame, in bytes.

@@ -59,7 +59,7 @@ func (s *Server) getAppPush(c echo.Context, sv *service, talks *apppush.Options)
 	if err := s.loaded(); err != nil {
 		return err
 	}
-	who, err := s.knowsReader(c.Request().Context(), token)
+	who, err := s.resolve(c.Request().Context(), token)
 	status, reason := 0, ""
 	if err != nil {
 		if status, reason = refusal(err); status >= http.StatusInternalServerError {

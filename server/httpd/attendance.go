@@ -89,5 +89,8 @@ func (a *attendance) Ended(why error) {
 	}
 	a.settle()
 	a.counted.Closed(reasonOf(why))
+	if a.present != nil {
+		a.s.traceEnded(a.present.User(), a.transport, why)
+	}
 	a.s.sessions.leave(a.seat)
 }

@@ -32,7 +32,8 @@ func (s *Server) postBackup(c echo.Context, id auth.Identity) error {
 	s.administered(c, id, audit.Backup, nil, struct {
 		Last bool `json:"last"`
 	}{last})
-	w := &steadyWriter{c: c, rc: http.NewResponseController(c.Response()), timeout: s.o.AnswerTimeout}
+	w := &steadyWriter{c: c, rc: http.NewResponseController(c.Response()), timeout: s.o.AnswerTimeout, contentType: "application/zip"}
+	c.Response().Header().Set("Content-Disposition", `attachment; filename="tocsin-backup.zip"`)
 	err := s.o.Backup(c.Request().Context(), w, last)
 	_ = w.rc.SetWriteDeadline(time.Now().Add(w.timeout)) // of what is still in buffers
 	if err != nil && w.begun {
@@ -49,14 +50,15 @@ type steadyWriter struct {
 	rc      *http.ResponseController
 	timeout time.Duration
 	begun   bool
+	// contentType is that of the answer.
+	contentType string
 }
 
 func (w *steadyWriter) Write(p []byte) (int, error) {
 	if !w.begun {
 		w.begun = true
 		h := w.c.Response().Header()
-		h.Set("Content-Type", "application/zip")
-		h.Set("Content-Disposition", `attachment; filename="tocsin-backup.zip"`)
+		h.Set("Content-Type", w.contentType)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Accel-Buffering", "no")
 		w.c.Response().WriteHeader(http.StatusOK)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -88,6 +89,18 @@ func (s *Server) hold(c echo.Context, bytes int) error {
 	}
 	n.held = append(n.held, release)
 	return nil
+}
+
+// A sentBody is a request's body: what cannot be read of it, because it breaks the
+// rules of HTTP or ends early, is its sender's fault.
+type sentBody struct{ io.ReadCloser }
+
+func (b sentBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("%w: the body cannot be read: %w", alarm.ErrMalformed, err)
+	}
+	return n, err
 }
 
 // slowBody bounds how long the body may take. The bound stays, unless bodyDone is

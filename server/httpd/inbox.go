@@ -33,7 +33,7 @@ func (s *Server) client(c echo.Context, id auth.Identity) transports.Client {
 func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 	note(c).long, note(c).often = true, true
 	o := poll.Options{
-		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle,
+		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Busy: s.limits.Load().Busy, Idle: s.limits.Load().Idle,
 		Draining: s.Draining(), Problem: s.late(requestID(c)),
 	}
 	name, counted := byPoll, s.poll
@@ -54,6 +54,7 @@ func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 		leave = s.join(id, false, nil, end)
 	}, func(why error) {
 		counted.Closed(reasonOf(why))
+		s.traceEnded(id.User, name, why)
 		answered()
 		leave()
 	})
@@ -103,6 +104,7 @@ func (s *Server) getStream(c echo.Context) error {
 		s.sse.Opened()
 	}, func(why error) {
 		s.sse.Closed(reasonOf(why))
+		s.traceEnded(id.User, bySSE, why)
 		connection.Close()
 		leave()
 	})

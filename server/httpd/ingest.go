@@ -39,13 +39,13 @@ func (s *Server) postCloudEvents(c echo.Context, id auth.Identity) error {
 	if err != nil {
 		return err
 	}
-	body, err := s.readBody(c, s.o.MaxBatchBytes)
+	body, err := s.readBody(c, s.limits.Load().MaxBatchBytes)
 	if err != nil {
 		return err
 	}
-	items, single, err := ingest.CloudEvents(c.Request().Header, body, s.o.MaxBatchEvents)
+	items, single, err := ingest.CloudEvents(c.Request().Header, body, s.limits.Load().MaxBatchEvents)
 	if errors.Is(err, inbox.ErrTooLarge) {
-		return &limitError{"events in one batch", s.o.MaxBatchEvents}
+		return &limitError{"events in one batch", s.limits.Load().MaxBatchEvents}
 	}
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (s *Server) postCloudEvents(c echo.Context, id auth.Identity) error {
 // alerts last, and forgets about it after any other. So whatever could succeed
 // later fails all, and what never will is put aside.
 func (s *Server) postAlertmanager(c echo.Context, id auth.Identity) error {
-	body, err := s.readBody(c, s.o.MaxBatchBytes)
+	body, err := s.readBody(c, s.limits.Load().MaxBatchBytes)
 	if err != nil {
 		return err
 	}
@@ -71,8 +71,8 @@ func (s *Server) postAlertmanager(c echo.Context, id auth.Identity) error {
 	if err != nil {
 		return err
 	}
-	if len(items) > s.o.MaxBatchEvents {
-		return &limitError{"alerts in one notification", s.o.MaxBatchEvents}
+	if len(items) > s.limits.Load().MaxBatchEvents {
+		return &limitError{"alerts in one notification", s.limits.Load().MaxBatchEvents}
 	}
 	p := publishing{door: doorAlertmanager}
 	p.take(items)

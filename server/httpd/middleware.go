@@ -53,6 +53,9 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		n, r := note(c), c.Request()
 		n.began, n.body = time.Now(), r.ContentLength != 0
+		if n.body {
+			r.Body = sentBody{r.Body}
+		}
 		if s.Draining() {
 			// The next request comes over another connection, perhaps to another node.
 			c.Response().Header().Set("Connection", "close")
@@ -70,6 +73,9 @@ func (s *Server) access(next echo.HandlerFunc) echo.HandlerFunc {
 		took := time.Since(n.began)
 		if !n.long && c.Path() != "" {
 			s.o.Metrics.Answered(methodOf(r)+" "+c.Path(), status, took)
+		}
+		if s.o.Trace.Wanted() {
+			s.traceRequest(c, status, took)
 		}
 		level := slog.LevelInfo
 		switch {

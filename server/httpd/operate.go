@@ -31,6 +31,7 @@ func (s *Server) do(ctx context.Context, c transports.Client, what transports.Co
 	if err == nil {
 		s.operated(ctx, c, what.Op, []string{what.Alarm}, what.Note)
 	}
+	s.traceCommand(c.User, what.Op, what.Alarm, 0, err)
 	return a, err
 }
 
@@ -45,6 +46,7 @@ func (s *Server) ackAll(ctx context.Context, c transports.Client, field string, 
 		commands[i] = alarm.Command{Op: alarm.Acknowledge, User: c.User, Groups: c.Groups, ID: id, Note: text}
 	}
 	done, err := s.o.Alarms.DoAll(ctx, commands)
+	s.traceCommand(c.User, string(alarm.Acknowledge), "", len(ids), err)
 	if err != nil {
 		return nil, err
 	}

@@ -73,11 +73,12 @@ func (s *Server) lasting(sv *service) transports.DialogueOptions {
 // resolve says who a token or an opaque session speaks for, if he may read an inbox.
 func (s *Server) resolve(ctx context.Context, token string) (transports.Identity, error) {
 	id, err := s.o.Auth.Resolve(ctx, token)
-	if err != nil {
-		return transports.Identity{}, err
+	if err == nil && !id.Has(auth.ScopeInbox) {
+		err = &scopeError{auth.ScopeInbox}
 	}
-	if !id.Has(auth.ScopeInbox) {
-		return transports.Identity{}, &scopeError{auth.ScopeInbox}
+	if err != nil {
+		s.traceRefused(token, "", err)
+		return transports.Identity{}, err
 	}
 	return *identity(id), nil
 }

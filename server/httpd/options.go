@@ -3,6 +3,7 @@ package httpd
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"io"
 	"log/slog"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"tocsin/server/limit"
 	"tocsin/server/metrics"
 	"tocsin/server/presence"
+	"tocsin/server/trace"
 	"tocsin/transports"
 )
 
@@ -111,6 +113,8 @@ type Options struct {
 	// without them it is logged.
 	DeadLetters ingest.DeadLetters
 
+	// Trace follows single users, where somebody asks for it; nil is one of its own.
+	Trace *trace.Tracer
 	// Metrics; nil are some of its own.
 	Metrics *metrics.Metrics
 	// Logger; nil is silent.
@@ -172,6 +176,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Cluster == nil {
 		o.Cluster = presence.NewCluster(presence.ClusterOptions{Registry: o.Presence})
+	}
+	if o.Trace == nil {
+		o.Trace = trace.New(trace.Options{Node: o.Presence.Node(), Run: rand.Text()})
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

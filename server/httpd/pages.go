@@ -101,7 +101,7 @@ func (s *Server) answerPage(c echo.Context, err error) error {
 
 func (s *Server) pageOptions() page.Options {
 	return page.Options{
-		View: s.o.View, Limits: s.o.Limits, Busy: s.o.Busy, Idle: s.o.Idle, Delivered: s.html.Delivered,
+		View: s.o.View, Limits: s.o.Limits, Busy: s.limits.Load().Busy, Idle: s.limits.Load().Idle, Delivered: s.html.Delivered,
 		SameOrigin: auth.SameOrigin, CSRF: auth.CSRFToken, CheckCSRF: auth.CheckCSRF,
 		Do: func(ctx context.Context, c transports.Client, what transports.Command) error {
 			_, err := s.do(ctx, c, what)
@@ -166,6 +166,7 @@ func (s *Server) login(ctx context.Context, w http.ResponseWriter, r *http.Reque
 // markRead is the one way in which anybody marks as read.
 func (s *Server) markRead(ctx context.Context, user string, groups []string, upto string, ids []string) (inbox.Counts, error) {
 	counts, err := s.o.View.MarkRead(ctx, s.o.Marks, user, groups, upto, ids)
+	s.traceCommand(user, "read", "", len(ids), err)
 	if errors.Is(err, inbox.ErrCursor) {
 		err = &transports.ParamError{Param: "upto", Detail: err.Error()}
 	}

@@ -19,6 +19,7 @@ import (
 	"tocsin/server/inbox"
 	"tocsin/server/ingest"
 	"tocsin/server/limit"
+	"tocsin/server/trace"
 	"tocsin/transports"
 	"tocsin/transports/carrier/sockjs"
 	"tocsin/transports/carrier/ws"
@@ -129,6 +130,7 @@ var kinds = []struct {
 	{limit.ErrFull, kind{"overloaded", 503, "The node is full", time.Second}},
 	{auth.ErrTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{errTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
+	{trace.ErrTooMany, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{sockjs.ErrFull, kind{"too-many-requests", 429, "Slow down", 5 * time.Second}},
 	{sockjs.ErrClosed, kind{"draining", 503, "The node is going down", time.Second}},
 	{errDraining, kind{"draining", 503, "The node is going down", time.Second}},

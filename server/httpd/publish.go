@@ -50,7 +50,7 @@ func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
 	if err != nil {
 		return err
 	}
-	p := publishing{door: doorREST, key: c.Request().Header.Get("Idempotency-Key"), most: s.o.MaxBatchEvents}
+	p := publishing{door: doorREST, key: c.Request().Header.Get("Idempotency-Key"), most: s.limits.Load().MaxBatchEvents}
 	if err := inbox.CheckText("Idempotency-Key", p.key, 0, maxKey); err != nil {
 		return &transports.ParamError{Param: "Idempotency-Key", Detail: err.Error(), Limit: maxKey}
 	}
@@ -60,7 +60,7 @@ func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
 	if t != typeJSON && t != typeNDJSON {
 		return fmt.Errorf("%w: want %s or %s, not %.80q", errMediaType, typeJSON, typeNDJSON, t)
 	}
-	body, err := s.readBody(c, s.o.MaxBatchBytes)
+	body, err := s.readBody(c, s.limits.Load().MaxBatchBytes)
 	if err != nil {
 		return err
 	}

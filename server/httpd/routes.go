@@ -67,12 +67,14 @@ func (s *Server) routes() {
 	e.GET("/v1/presence", s.as(auth.ScopeAdmin, s.getPresence))
 	e.GET("/v1/audit", s.as(auth.ScopeAdmin, s.getAudit))
 	e.GET("/v1/stats", s.as(auth.ScopeAdmin, s.getStats))
+	e.GET("/v1/trace", s.as(auth.ScopeAdmin, s.getTrace))
 
 	e.GET("/v1/transports", s.getTransports)
 	e.POST("/v1/ticket", s.as(auth.ScopeInbox, s.postTicket))
 	e.POST("/v1/backup", s.as(auth.ScopeAdmin, s.postBackup))
 	e.POST("/v1/revocations", s.as(auth.ScopeAdmin, s.postRevocation))
 	e.GET("/problems/:name", problemText)
+	e.GET("/openapi.yaml", getOpenAPI)
 	s.pages(e)
 }
 

@@ -52,6 +52,7 @@ type Server struct {
 	longPoll *metrics.Transport
 	html     *metrics.Transport
 	waits    map[string]*metrics.Delivery // by transport
+	limits   atomic.Pointer[Adjustable]   // those of the Options that may change
 	begun    time.Time
 	origins  transports.Origins
 }
@@ -63,6 +64,8 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{o: o.withDefaults(), sharing: map[string]bool{}, doors: map[string]bool{}}
 	s.o.Alarms = limitedAlarms{s.o.Alarms, s.o.Limiter}
+	limits := s.o.adjustable()
+	s.limits.Store(&limits)
 	var err error
 	if s.origins, err = transports.ParseOrigins(s.o.Origins); err != nil {
 		return nil, err

@@ -43,6 +43,13 @@ func newSessions(most int) *sessions {
 	return &sessions{most: most, empty: make(chan struct{}), of: map[string][]*seat{}}
 }
 
+// setMost changes how many streams one user may have.
+func (s *sessions) setMost(n int) {
+	s.mu.Lock()
+	s.most = n
+	s.mu.Unlock()
+}
+
 func (s *sessions) closed() bool { return s.draining.Load() }
 
 // enter counts a session in. end ends it with a cause, at any time and without

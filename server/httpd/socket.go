@@ -154,11 +154,12 @@ func (s *Server) newPublishing() *native.Options {
 func (s *Server) admits(scope string) func(context.Context, string) (transports.Identity, error) {
 	return func(ctx context.Context, token string) (transports.Identity, error) {
 		id, err := s.o.Auth.Verify(ctx, token)
-		if err != nil {
-			return transports.Identity{}, err
+		if err == nil && !id.Has(scope) {
+			err = &scopeError{scope}
 		}
-		if !id.Has(scope) {
-			return transports.Identity{}, &scopeError{scope}
+		if err != nil {
+			s.traceRefused(token, byWebSocket, err)
+			return transports.Identity{}, err
 		}
 		if scope != auth.ScopePublish {
 			if err := s.o.Limiter.AdmitUser(limit.Handshakes, id.User, 1); err != nil {
@@ -199,13 +200,14 @@ func (k socketCommands) Publish(ctx context.Context, c transports.Client, events
 	if len(text) == 0 || text[0] != '[' {
 		return nil, fmt.Errorf("%w: alarms is an array", alarm.ErrMalformed)
 	}
-	p := publishing{door: doorWebSocket, most: k.s.o.MaxBatchEvents}
+	p := publishing{door: doorWebSocket, most: k.s.limits.Load().MaxBatchEvents}
 	if err := p.readArray(text); err != nil {
 		return nil, err
 	}
 	ctx = visited(ctx, &visit{user: c.User})
 	k.s.weigh(ctx, len(text))
 	results := k.s.o.Alarms.Publish(ctx, c.User, p.events)
+	k.s.traceCommand(c.User, "publish", "", len(p.events), nil)
 	if err := refused(results, len(p.lines), false); err != nil {
 		return nil, err
 	}

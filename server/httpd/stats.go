@@ -56,6 +56,9 @@ func (s *Server) reached(session *presence.Session, transport string) func(inbox
 	waits := s.waits[transport]
 	return func(r inbox.Reach) {
 		session.Reached(r)
+		if s.o.Trace.Wanted() {
+			s.traceReach(session.User(), transport, session.Connection(), &r)
+		}
 		if r.Oldest == (inbox.Oldest{}) {
 			return
 		}

@@ -78,16 +78,7 @@ func (s *Server) newStomp(o *Compat, sv *service) *stomp.Options {
 	dialogues.Lasting = true // a client that is sent away would miss what is live only
 	return &stomp.Options{
 		DialogueOptions: dialogues,
-		Authenticate: func(ctx context.Context, token string) (transports.Identity, error) {
-			id, err := s.o.Auth.Resolve(ctx, token)
-			if err == nil && !id.Has(auth.ScopeInbox) {
-				err = &scopeError{auth.ScopeInbox}
-			}
-			if err != nil {
-				return transports.Identity{}, err
-			}
-			return *identity(id), nil
-		},
+		Authenticate:    s.resolve,
 		Problem: func(err error) stomp.Problem {
 			p := explain(err)
 			return stomp.Problem{Status: p.status, Title: p.title, JSON: p.appendJSON(nil, ""), Retry: p.retry}

@@ -14,6 +14,8 @@ type Reach struct {
 	// Groups are all of the user's as of this batch, sorted. They are shared and
 	// must not be changed.
 	Groups []string
+	// Gap is why the batch could not be served as asked; empty if it could.
+	Gap GapReason
 	// Oldest is how long the entries of the batch have waited for its end; nothing
 	// of catch-ups and snapshots, nor while a part of the batch is still to come.
 	Oldest Oldest
@@ -33,6 +35,9 @@ func (o *Oldest) note(w *shown) {
 // Reach is what the first n items of the batch, and its gap, deliver.
 func (b *Batch) Reach(n int) Reach {
 	r := Reach{From: b.at.Seq, To: b.at.Seq, Groups: b.groups}
+	if b.Gap != nil {
+		r.Gap = b.Gap.Reason
+	}
 	whole := n == len(b.Items) && !b.cut
 	switch {
 	case b.at.Mode == Plain && whole:

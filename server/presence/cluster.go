@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -53,6 +54,7 @@ type Cluster struct {
 	supersede  func(user string, these []*Connection)
 	sender     sender
 	wantedHere chan struct{} // somebody wants a snapshot of this node
+	streams    atomic.Int64  // ClusterOptions.Streams, as it is now
 
 	mu    sync.RWMutex
 	peers map[string]*peer     // by run
@@ -73,6 +75,7 @@ func NewCluster(o ClusterOptions) *Cluster {
 		kick: func(string) int { return 0 }, supersede: func(string, []*Connection) {},
 		wantedHere: make(chan struct{}, 1)}
 	c.sender = sender{c: c}
+	c.streams.Store(int64(o.Streams))
 	if o.Bus != nil {
 		o.Registry.mu.Lock()
 		o.Registry.shared = true
@@ -88,6 +91,9 @@ func (c *Cluster) Kicks(f func(user string) int) { c.kick = f }
 // Supersedes has f called with those of a user's streams at this node that are too
 // many: he has newer ones, at whatever nodes. It must not wait.
 func (c *Cluster) Supersedes(f func(user string, these []*Connection)) { c.supersede = f }
+
+// SetStreams changes ClusterOptions.Streams.
+func (c *Cluster) SetStreams(n int) { c.streams.Store(int64(n)) }
 
 // Run listens to the other nodes and tells them of this one until the context
 // ends; then it says that the node goes. It fails at once, or not at all.

@@ -20,7 +20,7 @@ type waiting struct {
 // consider has the user's streams counted in a while, if he has some here; under the
 // cluster's lock.
 func (c *Cluster) consider(user string, now time.Time) {
-	if c.o.Streams == 0 {
+	if c.streams.Load() == 0 {
 		return
 	}
 	if _, is := c.waiting[user]; is || c.o.Registry.streams(user) == 0 {
@@ -80,12 +80,13 @@ func (c *Cluster) enforce(user string, now time.Time) {
 		}
 	}
 	c.mu.RUnlock()
-	if len(all) <= c.o.Streams {
+	most := int(c.streams.Load())
+	if len(all) <= most {
 		return
 	}
 	slices.SortFunc(all, func(a, b stream) int { return cmp.Or(cmp.Compare(b.id, a.id), cmp.Compare(b.run, a.run)) })
 	var old []*Connection
-	for _, one := range all[c.o.Streams:] {
+	for _, one := range all[most:] {
 		if one.here != nil {
 			old = append(old, one.here)
 		}

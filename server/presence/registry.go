@@ -91,6 +91,13 @@ func New(o Options) *Registry {
 		here: []string{o.Node}}
 }
 
+// SetAway changes Options.Away.
+func (r *Registry) SetAway(away time.Duration) {
+	r.mu.Lock()
+	r.o.Away = cmp.Or(away, AwayAfter)
+	r.mu.Unlock()
+}
+
 // Node is what people call this node.
 func (r *Registry) Node() string { return r.o.Node }
 

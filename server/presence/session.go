@@ -29,6 +29,12 @@ type Session struct {
 // Since is when the delivery began.
 func (s *Session) Since() time.Time { return s.since }
 
+// User is whose inbox it is.
+func (s *Session) User() string { return s.c.user }
+
+// Connection names the connection that it is of.
+func (s *Session) Connection() string { return s.c.Name() }
+
 // Reached notes what a flush has delivered. It costs no lock, but for polls, and
 // nearly never memory.
 func (s *Session) Reached(r inbox.Reach) {

@@ -43,8 +43,17 @@ func authOptions(s settings, logger *slog.Logger) (auth.Options, error) {
 
 // newLogger logs to w as the settings say.
 func newLogger(s settings, w io.Writer) *slog.Logger {
-	var level slog.Level
+	return newLoggerAt(s, w, levelOf(s))
+}
+
+// levelOf is the least level that is logged.
+func levelOf(s settings) (level slog.Level) {
 	_ = level.UnmarshalText([]byte(s.LogLevel)) // one of the table's words
+	return level
+}
+
+// newLoggerAt is newLogger with a level that may change.
+func newLoggerAt(s settings, w io.Writer, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if s.LogFormat == formatJSON {
 		return slog.New(slog.NewJSONHandler(w, o))

@@ -97,7 +97,7 @@ func newRoot() *cobra.Command {
 	root.SetCompletionCommandGroupID(groupTools)
 	root.AddCommand(
 		newServe(), newDemo(), newConfig(), newHealth(), newBackup(), newRestore(),
-		newPublish(), newTail(), newAlarms(), newAck(), newExplain(), newReplay(), newImport(), newDeadLetters(), newAudit(),
+		newPublish(), newTail(), newAlarms(), newAck(), newExplain(), newTrace(), newReplay(), newImport(), newDeadLetters(), newAudit(),
 		newToken(), newSecret(), newVersion())
 	return root
 }

@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,6 +30,7 @@ import (
 	"tocsin/server/presence"
 	"tocsin/server/redissession"
 	"tocsin/server/topics"
+	"tocsin/server/trace"
 	"tocsin/transports"
 )
 
@@ -41,7 +44,8 @@ func newServe() *cobra.Command {
 clients away over the time of --drain and ends with exit code 0. A second signal
 ends it at once.
 
-Once it answers it logs one line, "serving", with the addresses it listens on.
+Once it answers it logs one line, "serving", with the addresses it listens on. SIGHUP
+makes it read the configuration again and take over what may change while it runs.
 
 Every setting is a flag here, a variable (--device-time is TOCSIN_DEVICE_TIME)
 and a key of the configuration file; a flag beats a variable, a variable beats the
@@ -56,11 +60,19 @@ The secret of HS256 may also be given in TOCSIN_JWT_HS256.`,
 			if err != nil {
 				return &usageError{command: cmd.CommandPath(), err: err}
 			}
-			logger := newLogger(conf.settings, cmd.ErrOrStderr())
+			level := new(slog.LevelVar)
+			level.Set(levelOf(conf.settings))
+			logger := newLoggerAt(conf.settings, cmd.ErrOrStderr(), level)
 			for _, name := range conf.ignored {
 				logger.Warn("a variable that is no setting is ignored", "variable", name)
 			}
-			return serve(cmd.Context(), conf.settings, logger)
+			n := newNode(conf.settings, logger)
+			n.level, n.reread = level, func() (configuration, error) { return flags.load(os.Environ()) }
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP)
+			defer signal.Stop(hangups)
+			n.hangups = hangups
+			return n.serve(cmd.Context())
 		},
 	}
 	flags.register(cmd)
@@ -94,6 +106,7 @@ type node struct {
 	hooks     *hooks.Hooks           // nil if nobody is told
 	presence  *presence.Registry
 	cluster   *presence.Cluster
+	tracer    *trace.Tracer
 	evidence  *presence.Evidence // nil if none is kept
 	letters   ingest.DeadLetters
 	audit     *audit.Trail // nil if none is kept
@@ -103,6 +116,15 @@ type node struct {
 
 	// undeliveredAfter is alarm.Options.UndeliveredAfter.
 	undeliveredAfter time.Duration
+	// hangups ask for the settings to be read again, by reread; both nil where nobody
+	// does. level is the logger's.
+	hangups <-chan os.Signal
+	reread  func() (configuration, error)
+	level   *slog.LevelVar
+	// present are the settings as they are now: conf is those of the start, which
+	// others read. reloads are what is read again besides.
+	present settings
+	reloads []func() error
 	// serving, unless nil, is called once the doors are open.
 	serving func(address string)
 
@@ -113,19 +135,15 @@ type node struct {
 	background sync.WaitGroup
 }
 
-// serve puts the node together, step by step in the order in which the parts
-// need each other, and runs it until the context ends.
-func serve(ctx context.Context, conf settings, logger *slog.Logger) error {
-	return newNode(conf, logger).serve(ctx)
-}
-
 func newNode(conf settings, logger *slog.Logger) *node {
-	n := &node{conf: conf, logger: logger, metrics: metrics.New()}
+	n := &node{conf: conf, present: conf, logger: logger, metrics: metrics.New()}
 	n.metrics.Build(built())
 	n.measureRoles()
 	return n
 }
 
+// serve puts the node together, step by step in the order in which the parts
+// need each other, and runs it until the context ends.
 func (n *node) serve(ctx context.Context) (err error) {
 	n.running, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() { err = errors.Join(err, n.close()) }()
@@ -302,6 +320,7 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 		Compat:  compat,
 		Backup:  n.backup,
 		Limiter: n.limiter,
+		Trace:   n.tracer,
 		Metrics: n.metrics, Logger: n.logger,
 		Origins:     n.conf.AllowedOrigins,
 		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,
@@ -338,10 +357,15 @@ func (n *node) run(ctx context.Context) error {
 	if n.serving != nil {
 		n.serving(n.public.Addr().String())
 	}
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
+	for open := true; open; {
+		select {
+		case err := <-served:
+			return err
+		case <-n.hangups:
+			n.reload()
+		case <-ctx.Done():
+			open = false
+		}
 	}
 	n.logger.Info("draining", "for", n.conf.Drain.String())
 	// Shutdown spreads the farewells over three quarters of what it is given.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"tocsin/server/auth"
@@ -61,23 +59,17 @@ func (n *node) reloadCertificate() error {
 }
 
 // watchFiles follows those files, whether they are written or replaced, links to
-// them included, as orchestrators do it; SIGHUP has them read in any case. A file system that tells of changes would
-// not tell of all of these.
+// them included, as orchestrators do it. A file system that tells of changes would
+// not tell of all of these. reload has them read in any case.
 func (n *node) watchFiles(context.Context) error {
-	told := make(chan os.Signal, 1)
-	signal.Notify(told, syscall.SIGHUP)
+	n.reloads = append(n.reloads, n.reloadFiles)
 	// Ends with running.
 	n.background.Go(func() {
-		defer signal.Stop(told)
 		tick := time.NewTicker(filesEvery)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
-			case <-told:
-				if err := n.reloadFiles(); err != nil {
-					n.logger.Error("what is of no use is not taken: what was before stays in force", "error", err)
-				}
 			case <-n.running.Done():
 				return
 			}

@@ -16,6 +16,7 @@ import (
 	"tocsin/server/ingest"
 	"tocsin/server/natslog"
 	"tocsin/server/presence"
+	"tocsin/server/trace"
 )
 
 const (
@@ -112,8 +113,10 @@ func (n *node) attend(ctx context.Context) error {
 	n.cluster = presence.NewCluster(presence.ClusterOptions{
 		Registry: n.presence, Bus: n.store.Bus("presence"), Streams: n.conf.Connections, Logger: n.logger,
 	})
-	// Ends with running.
+	n.tracer = trace.New(trace.Options{Node: n.name(), Run: n.epoch, Bus: n.store.Bus("trace"), Logger: n.logger})
+	// Both end with running.
 	n.background.Go(func() { n.presence.Run(n.running) })
+	n.background.Go(func() { n.again("hear whom other nodes trace", n.tracer.Run) })
 	if n.conf.Evidence == 0 {
 		return nil
 	}
@@ -152,6 +155,9 @@ func (n *node) meet(context.Context) error {
 
 // observe hears what happens to connections.
 func (n *node) observe(e presence.Event) {
+	if n.tracer.Wanted() {
+		n.tracer.Tell(trace.Line{What: string(e.Kind), User: e.User, Transport: e.Transport, Connection: e.Connection, Destination: e.Destination})
+	}
 	if n.hooks != nil {
 		n.hooks.Offer(hooks.Event("connection."+string(e.Kind)),
 			hooks.Connection{ID: e.Connection, User: e.User, Transport: e.Transport, Node: e.Node, Destination: e.Destination, Attributes: e.Attributes}, e.At)

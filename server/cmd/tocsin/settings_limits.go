@@ -63,10 +63,14 @@ func (s *settings) limiting() []setting {
 			setting{name: r.name + "-per-address", value: count(&r.rate.Address, 0, math.MaxInt32), help: r.what + ", from one address"},
 			setting{name: r.name + "-per-user", value: count(&r.rate.User, 0, math.MaxInt32), help: r.what + ", by one user"})
 	}
-	return append(all,
+	all = append(all,
 		setting{name: "publish-bytes", value: sized(&l.PublishBytes.All, 0, math.MaxInt32), help: "bytes published a second, in all; 0 for no limit"},
 		setting{name: "publish-bytes-per-address", value: sized(&l.PublishBytes.Address, 0, math.MaxInt32), help: "bytes published a second, from one address"},
 		setting{name: "publish-bytes-per-user", value: sized(&l.PublishBytes.User, 0, math.MaxInt32), help: "bytes published a second, by one user"})
+	for i := range all {
+		all[i].reload = true
+	}
+	return all
 }
 
 // options are what the settings mean.

@@ -18,6 +18,8 @@ type setting struct {
 	// secret settings have no flag, since a command line is public, and no key
 	// in the file, which is often readable; and they are never printed.
 	secret bool
+	// reload: a running node takes a change over on SIGHUP; marked in tocsin.yml.
+	reload bool
 }
 
 // env is the setting's variable.
@@ -135,11 +137,11 @@ func (s *settings) reading() []setting {
 		{name: "ping-interval", value: span(&s.Ping, time.Second, 10*time.Minute), help: "how long a stream may be silent before it carries a ping"},
 		{name: "stream-lifetime", value: span(&s.StreamLifetime, time.Second, day), help: "how long one stream lasts, ± 20 %"},
 		{name: "client-retry", value: span(&s.ClientRetry, 100*time.Millisecond, time.Minute), help: "after how long clients are told to come back, ± 50 %"},
-		{name: "connections-per-user", value: count(&s.Connections, 1, 10000), help: "streams that one user may have open, at all nodes"},
+		{name: "connections-per-user", value: count(&s.Connections, 1, 10000), help: "streams that one user may have open, at all nodes", reload: true},
 		{name: "auth-timeout", value: span(&s.AuthTimeout, 100*time.Millisecond, time.Minute), help: "time for a WebSocket to say whose it is"},
 		{name: "dead-after", value: span(&s.DeadAfter, time.Second, time.Hour), help: "how long a WebSocket's client may be silent, pongs included"},
-		{name: "poll-interval-busy", value: span(&s.PollBusy, time.Second, time.Hour), help: "short poll: the interval told when something came"},
-		{name: "poll-interval-idle", value: span(&s.PollIdle, time.Second, time.Hour), help: "short poll: the interval told when nothing came"},
+		{name: "poll-interval-busy", value: span(&s.PollBusy, time.Second, time.Hour), help: "short poll: the interval told when something came", reload: true},
+		{name: "poll-interval-idle", value: span(&s.PollIdle, time.Second, time.Hour), help: "short poll: the interval told when nothing came", reload: true},
 	}
 }
 
@@ -185,8 +187,8 @@ func (s *settings) sizes() []setting {
 		{name: "frame-entries", value: count(&s.FrameEntries, 1, 10000), help: "most entries that a stream writes at once"},
 		{name: "frame-bytes", value: sized(&s.FrameBytes, 1<<10, 16<<20), help: "most bytes that a stream writes at once"},
 		{name: "page-bytes", value: sized(&s.PageBytes, 1<<10, 64<<20), help: "most bytes of entries in a page"},
-		{name: "batch-bytes", value: sized(&s.BatchBytes, 1<<10, 1<<30), help: "most bytes in one publishing"},
-		{name: "batch-events", value: count(&s.BatchEvents, 1, 9999), help: "most alarms in one publishing"},
+		{name: "batch-bytes", value: sized(&s.BatchBytes, 1<<10, 1<<30), help: "most bytes in one publishing", reload: true},
+		{name: "batch-events", value: count(&s.BatchEvents, 1, 9999), help: "most alarms in one publishing", reload: true},
 	}
 }
 
@@ -196,7 +198,7 @@ func (s *settings) running() []setting {
 		{name: "node", value: textOf(&s.Node, "name"), help: "what people call this node; empty for cluster-node, or the host's name"},
 		{name: "drain", value: span(&s.Drain, 0, 10*time.Minute), help: "time over which clients are sent away at the end"},
 		{name: "linger", value: span(&s.Linger, 0, 10*time.Minute), help: "least time to go on answering after /readyz has said that the node goes"},
-		{name: "log-level", value: choice(&s.LogLevel, "debug", "info", "warn", "error"), help: "least level that is logged"},
+		{name: "log-level", value: choice(&s.LogLevel, "debug", "info", "warn", "error"), help: "least level that is logged", reload: true},
 		{name: "log-format", value: choice(&s.LogFormat, formatText, formatJSON), help: "text for people, json for collectors"},
 	}
 }

@@ -43,6 +43,7 @@ var owners = map[string]string{
 	"github.com/coder/websocket":   "server/client",
 	"github.com/eclipse":           "server/e2e bench", // an MQTT client, of no program
 	"github.com/wcharczuk":         "bench",            // no program of ours draws
+	"github.com/santhosh-tekuri":   "server/e2e",       // what answers have to look like
 }
 
 // composed are the parts that only programs and tests put together.

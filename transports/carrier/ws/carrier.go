@@ -144,6 +144,10 @@ func (c *Carrier) Serve(w http.ResponseWriter, r *http.Request, begin func(*Conn
 	if c.closed.Load() {
 		return &HandshakeError{Status: http.StatusServiceUnavailable, Reason: "the node is going down"}
 	}
+	if r.ContentLength != 0 && r.Method == http.MethodGet && websocket.IsWebSocketUpgrade(r) {
+		// The upgrader would take it for frames that come too early, and hang up.
+		return &HandshakeError{Status: http.StatusBadRequest, Reason: "a handshake has no body"}
+	}
 	conn := &Conn{o: &c.o, binary: c.o.Binary, begin: begin, opened: make(chan error, 1)}
 	opened, u := conn.opened, &upgrade{w, conn}
 	// Reads until the client is gone, Close was called or the client was silent

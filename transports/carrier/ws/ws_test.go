@@ -71,14 +71,16 @@ func TestWhatIsNoHandshake(t *testing.T) {
 		method string
 		header http.Header
 		want   int
+		body   string
 	}{
-		"a plain request": {"GET", nil, 426},
-		"an old version":  {"GET", http.Header{"Sec-Websocket-Version": {"8"}}, 426},
-		"no key":          {"GET", http.Header{"Sec-Websocket-Key": {""}}, 400},
-		"a POST":          {"POST", http.Header{"Sec-Websocket-Version": {"13"}}, 405},
+		"a plain request": {"GET", nil, 426, ""},
+		"an old version":  {"GET", http.Header{"Sec-Websocket-Version": {"8"}}, 426, ""},
+		"no key":          {"GET", http.Header{"Sec-Websocket-Key": {""}}, 400, ""},
+		"a POST":          {"POST", http.Header{"Sec-Websocket-Version": {"13"}}, 405, ""},
+		"a body":          {"GET", http.Header{}, 400, "{}"},
 	}
 	for name, test := range tests {
-		r, _ := http.NewRequestWithContext(t.Context(), test.method, w.url, nil)
+		r, _ := http.NewRequestWithContext(t.Context(), test.method, w.url, strings.NewReader(test.body))
 		if test.header != nil {
 			r.Header = good.Clone()
 			for k, v := range test.header {
