@@ -54,7 +54,10 @@ type Options struct {
 }
 
 // An Engine decides what events and commands do.
-type Engine struct{ o Options }
+type Engine struct {
+	o     Options
+	begun time.Time // by the clock
+}
 
 // New returns an Engine.
 func New(o Options) *Engine {
@@ -65,7 +68,7 @@ func New(o Options) *Engine {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{o: o}
+	return &Engine{o: o, begun: o.Now()}
 }
 
 func (e *Engine) now() time.Time { return e.o.Now().UTC().Truncate(time.Millisecond) }

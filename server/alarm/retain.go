@@ -115,7 +115,7 @@ func worthwhile(messages uint64) uint64 { return min(max(messages/worthPart, 1),
 // expendable is the sequence below which the log holds what may go, by age or by
 // size.
 func (e *Engine) expendable(ctx context.Context, b inbox.Bounds) (below uint64, err error) {
-	o, now := &e.o.Retention, e.o.Now()
+	o, now := &e.o.Retention, e.steady()
 	if b.Messages == 0 {
 		return b.First, nil
 	}
@@ -134,6 +134,17 @@ func (e *Engine) expendable(ctx context.Context, b inbox.Bounds) (below uint64, 
 		below = max(below, min(b.First+excess/mean+1, safe))
 	}
 	return min(below, e.o.View.Head()), nil
+}
+
+// steady is the clock, but never further ahead than the time that has passed since the
+// start: a clock that is set forwards by mistake must not purge what it makes look old.
+func (e *Engine) steady() time.Time {
+	now := e.o.Now()
+	passed := e.begun.Round(0).Add(now.Sub(e.begun))
+	if now = now.Round(0); now.Before(passed) {
+		return now
+	}
+	return passed
 }
 
 // storedAfter is the first sequence that the log took after the time.

@@ -23,6 +23,9 @@ const (
 	// is done together.
 	workerPause = time.Second
 	leastPause  = 5 * time.Millisecond
+	// clockCheck is how soon a clock that was set forwards is noticed: what is due is
+	// so by the clock, while a wait is not cut short when that is set.
+	clockCheck = 5 * time.Second
 )
 
 // byTimer is the author of entries that a deadline makes.
@@ -56,9 +59,9 @@ func (e *Engine) keepTime(ctx context.Context) {
 // meetDue does what is due now, and says how long to wait then.
 func (e *Engine) meetDue(ctx context.Context) (wait time.Duration) {
 	subjects, next := e.o.View.Due(e.o.Now(), atOnce)
-	wait = time.Hour
+	wait = clockCheck
 	if !next.IsZero() {
-		wait = max(next.Sub(e.o.Now()), 0)
+		wait = min(max(next.Sub(e.o.Now()), 0), clockCheck)
 	}
 	if len(subjects) > 0 {
 		wait = leastPause // what is done may be due again before what is next now

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -61,6 +62,13 @@ type server struct {
 	tells bool
 	// hears, unless nil, gets every line of the log; set before the start.
 	hears func(line string)
+	// through, unless empty, is a command that runs the server as its arguments, in
+	// its own process.
+	through []string
+	// program, unless empty, is run in place of the program under test.
+	program string
+	// clock, unless nil, is what the program goes by.
+	clock *clock
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -113,7 +121,8 @@ func (s *server) start() {
 
 // up is start for any goroutine.
 func (s *server) up() error {
-	cmd := exec.Command(binary, s.args()...)
+	line := append(append([]string{}, s.through...), append([]string{cmp.Or(s.program, binary)}, s.args()...)...)
+	cmd := exec.Command(line[0], line[1:]...)
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		return err
@@ -199,7 +208,7 @@ func (s *server) resident() (size int) {
 // token signs a token of the server's secret.
 func (s *server) token(user, scope string, groups ...string) string {
 	s.t.Helper()
-	token, err := auth.Sign(s.secret, auth.Issue{User: user, Groups: groups, Scope: scope, TTL: time.Hour}, time.Now())
+	token, err := auth.Sign(s.secret, auth.Issue{User: user, Groups: groups, Scope: scope, TTL: time.Hour}, s.clock.now())
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -34,6 +34,7 @@ const (
 	fieldTime // also when the entry itself happened
 	fieldPurged
 	fieldDue
+	fieldLost // inside fieldEpochs
 )
 
 // ErrStored: bytes that are not a stored entry.
@@ -106,6 +107,9 @@ func (e *Entry) Encode() []byte {
 		var n encoder
 		encodeBytes(&n, fieldEpoch, p.Name)
 		n.number(fieldSeq, p.First)
+		for _, l := range p.Lost {
+			encodeBytes(&n, fieldLost, binary.AppendUvarint(binary.AppendUvarint(nil, l.First), l.Last))
+		}
 		encodeBytes(&b, fieldEpochs, []byte(n))
 	}
 	b.time(fieldTime, e.At)
@@ -205,11 +209,21 @@ func decodeEpoch(b []byte) (Epoch, error) {
 			p.Name = string(s)
 		case fieldSeq:
 			p.First = n
+		case fieldLost:
+			first, w := binary.Uvarint(s)
+			last, v := binary.Uvarint(s[max(w, 0):])
+			if w <= 0 || v <= 0 {
+				return ErrStored
+			}
+			p.Lost = append(p.Lost, Span{first, last})
 		}
 		return nil
 	})
 	return p, err
 }
+
+// IsStored says whether bytes may be a stored entry, without reading them.
+func IsStored(data []byte) bool { return len(data) > 0 && data[0] == storedVersion }
 
 // storedFields calls each for every field of a stored message.
 func storedFields(m Message, each func(field int, n uint64, s []byte) error) error {

@@ -95,7 +95,7 @@ func fullEntry() Entry {
 		Left:   []Left{{Audience: "r.g-old", Seq: 4, Tag: "1.x", Rev: 3, Time: time.UnixMilli(1763690400250).UTC()}, {Audience: "r.g-older"}},
 		Status: "raised", Quiet: true, Told: 4, Prev: 3, Announced: Never, Tag: "2.y", Rev: 7,
 		Severity: Critical, Active: true, Acked: true, Groups: []string{"a", "b"},
-		Epochs: []Epoch{{"a", 1}, {"b", 0}}, Purged: 12, Private: []byte{0, 1}, Body: []byte(`{"type":"x"}`),
+		Epochs: []Epoch{{Name: "a", First: 1}, {Name: "b", Lost: []Span{{3, 7}, {300, 1 << 40}}}}, Purged: 12, Private: []byte{0, 1}, Body: []byte(`{"type":"x"}`),
 	}
 }
 

@@ -79,7 +79,7 @@ func appendDigits(b []byte, number, n int) []byte {
 
 // cut limits a mark to what its epoch still vouches for.
 func (s *state) cut(m Mark) Mark {
-	if end, _ := s.epochEnd(m.Epoch); m.Epoch != "" && end > 0 && m.Upto >= end {
+	if end := s.markEnd(m.Epoch); m.Epoch != "" && end > 0 && m.Upto >= end {
 		m.Upto = end - 1
 		m.Epoch = s.epochAt(m.Upto)
 	}

@@ -81,7 +81,13 @@ type Left struct {
 type Epoch struct {
 	Name  string
 	First uint64 // its sys.epoch entry; 0 = this one
+	// Lost are the sequences that the log was found to have lost when the epoch
+	// began. Whoever read the log before is told so by a gap, wherever he stood.
+	Lost []Span
 }
+
+// A Span is a range of sequences, both ends included.
+type Span struct{ First, Last uint64 }
 
 // ToldAt is the sequence of the subject's last change shown to readers, as of
 // this stored entry; 0 for none.

@@ -1,10 +1,12 @@
 package inbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -17,6 +19,18 @@ const keptEpochs = 512
 // returns the name that its entries carry from then on. Names rise, whatever
 // the clock says.
 func BeginEpoch(ctx context.Context, log Log, now time.Time) (string, error) {
+	return BeginEpochAfter(ctx, log, now, nil)
+}
+
+// keptLosses bounds what an epoch says was lost; what lies between two losses beside
+// each other is then taken for lost, too.
+const keptLosses = 128
+
+// BeginEpochAfter is BeginEpoch where the log has lost messages, which are named in
+// ascending order. Then the new epoch is all there is, from the log's first sequence
+// on: whoever comes with a cursor of a former one is told by a gap that something was
+// lost, wherever he stood, and what he had read counts up to the first loss.
+func BeginEpochAfter(ctx context.Context, log Log, now time.Time, lost []Span) (string, error) {
 	for {
 		var former []Epoch
 		var expect uint64
@@ -34,11 +48,14 @@ func BeginEpoch(ctx context.Context, log Log, now time.Time) (string, error) {
 		case !errors.Is(err, ErrNotFound):
 			return "", fmt.Errorf("read the last epoch: %w", err)
 		}
-		if n := len(former); n > keptEpochs {
-			former = former[n-keptEpochs:]
-		}
 		name := epochName(now, former)
-		e := Entry{Subject: SubjectEpoch, Epoch: name, Quiet: true, Epochs: append(former, Epoch{Name: name})}
+		own := Epoch{Name: name}
+		former = newest(former, keptEpochs)
+		if len(lost) > 0 {
+			own.First, own.Lost = 1, fewer(append(losses(former), lost...), keptLosses)
+			former = nil
+		}
+		e := Entry{Subject: SubjectEpoch, Epoch: name, Quiet: true, Epochs: append(former, own)}
 		r := log.Append(ctx, Proposal{Subject: SubjectEpoch, Expect: expect, Data: e.Encode()})[0]
 		if errors.Is(r.Err, ErrConflict) {
 			continue
@@ -48,6 +65,46 @@ func BeginEpoch(ctx context.Context, log Log, now time.Time) (string, error) {
 		}
 		return name, nil
 	}
+}
+
+// newest are the newest epochs. What was lost before those that are left out stays
+// known, with the oldest that is kept.
+func newest(list []Epoch, most int) []Epoch {
+	if len(list) <= most {
+		return list
+	}
+	out := list[:len(list)-most]
+	list = slices.Clone(list[len(out):])
+	list[0].Lost = fewer(append(losses(out), list[0].Lost...), keptLosses)
+	return list
+}
+
+// losses are what was lost before epochs.
+func losses(list []Epoch) (all []Span) {
+	for _, p := range list {
+		all = append(all, p.Lost...)
+	}
+	return all
+}
+
+// Losses are the sequences that are known to be missing in the log, by its newest
+// sys.epoch entry.
+func (e *Entry) Losses() []Span { return losses(e.Epochs) }
+
+// fewer sorts spans and joins neighbours, those closest neighbours, those closest first, until there are at most so many.
+func fewer(spans []Span, most int) []Span {
+	slices.SortFunc(spans, func(a, b Span) int { return cmp.Compare(a.First, b.First) })
+	for len(spans) > most {
+		at := 0
+		for i := range len(spans) - 1 {
+			if spans[i+1].First-spans[i].Last < spans[at+1].First-spans[at].Last {
+				at = i
+			}
+		}
+		spans[at].Last = spans[at+1].Last
+		spans = slices.Delete(spans, at+1, at+2)
+	}
+	return spans
 }
 
 // epochName is the time in milliseconds, nine characters of base 36, which

@@ -127,6 +127,21 @@ func (s *state) epochEnd(name string) (end uint64, known bool) {
 	return 0, known || len(s.epochs) == 0 && name == "0"
 }
 
+// markEnd is epochEnd for what was read: where something was lost, what was read
+// before that counts on.
+func (s *state) markEnd(name string) uint64 {
+	for _, p := range s.epochs {
+		switch {
+		case p.Name <= name:
+		case len(p.Lost) > 0:
+			return p.Lost[0].First
+		default:
+			return p.First
+		}
+	}
+	return 0
+}
+
 // apply takes the next entry of the log.
 func (s *state) apply(e *Entry, data []byte) {
 	switch {

@@ -40,7 +40,7 @@ const (
 // proposer's own message, which answers the event like any other first one.
 func (l *Log) Append(ctx context.Context, proposals ...inbox.Proposal) []inbox.Receipt {
 	receipts := make([]inbox.Receipt, len(proposals))
-	if l.Full() {
+	if l.refuses(proposals) {
 		for i := range receipts {
 			receipts[i].Err = fmt.Errorf("append to %s: %w", proposals[i].Subject, inbox.ErrFull)
 		}

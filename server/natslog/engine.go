@@ -10,10 +10,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"tocsin/server/inbox"
 )
 
 // ErrLocked: another process has the store's directory open.
@@ -26,8 +29,14 @@ type engine struct {
 	lock   *os.File
 	guard  *mqttGuard // nil without MQTT
 	secret string     // of this process's own connections; empty where nobody else can connect
+	lost   []inbox.Span
 	fatal  atomic.Pointer[string]
+	full   atomic.Bool // the disk was, when the engine wrote to it
 }
+
+// met says whether the engine has met a full disk. It then stores nothing until it is
+// started anew, and does not even answer.
+func (e *engine) met() bool { return e != nil && e.full.Load() }
 
 // connect is what a connection of this process to the engine needs.
 func (e *engine) connect(user string) []nats.Option {
@@ -51,6 +60,10 @@ func startEngine(ctx context.Context, o Options) (*engine, error) {
 		return nil, err
 	}
 	e := &engine{lock: lock}
+	if e.lost, err = inspect(ctx, o); err != nil {
+		lock.Close()
+		return nil, err
+	}
 	conf := &server.Options{
 		ServerName:             "tocsin", // a node of a cluster has its own
 		DontListen:             true,
@@ -83,7 +96,7 @@ func startEngine(ctx context.Context, o Options) (*engine, error) {
 		lock.Close()
 		return nil, fmt.Errorf("configure the engine: %w", err)
 	}
-	e.server.SetLoggerV2(engineLog{o.Logger, &e.fatal}, false, false, false)
+	e.server.SetLoggerV2(engineLog{o.Logger, &e.fatal, &e.full}, false, false, false)
 	e.server.Start()
 	// Recovery reads what a killed process left behind, so it may take a while
 	// on a big store.
@@ -127,18 +140,14 @@ func (e *engine) stop(ctx context.Context) error {
 // lockDir takes the directory for this process until the file is closed; the
 // system frees it when the process dies, however it dies.
 func lockDir(dir string) (*os.File, error) {
-	path := filepath.Join(dir, "LOCK")
+	path := filepath.Join(dir, lockName)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the log: %w", err)
 	}
-	if taken, err := lockFile(f); err != nil {
-		defer f.Close()
-		if !taken {
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		pid, _ := os.ReadFile(path)
-		return nil, fmt.Errorf("open the log in %s: %w (pid %s)", dir, ErrLocked, strings.TrimSpace(string(pid)))
+	if err := flock(f, dir); err != nil {
+		f.Close()
+		return nil, err
 	}
 	err = f.Truncate(0)
 	if err == nil {
@@ -151,11 +160,28 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// lockName is the file that is locked; it says by whom.
+const lockName = "LOCK"
+
+// flock locks the directory's file.
+func flock(f *os.File, dir string) error {
+	taken, err := lockFile(f)
+	switch {
+	case err == nil:
+		return nil
+	case !taken:
+		return fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	pid, _ := os.ReadFile(f.Name())
+	return fmt.Errorf("open the log in %s: %w (pid %s)", dir, ErrLocked, strings.TrimSpace(string(pid)))
+}
+
 // engineLog hands the server's warnings and errors to slog. Its notices are
 // about listeners and versions, and of no use to an operator of Tocsin.
 type engineLog struct {
 	to    *slog.Logger
 	fatal *atomic.Pointer[string] // what Fatalf was told
+	full  *atomic.Bool            // set when the engine says that the disk is
 }
 
 func (engineLog) Noticef(string, ...any) {}
@@ -174,6 +200,11 @@ func (l engineLog) Errorf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)
 	if strings.Contains(text, "authentication error") {
 		return // the guard of MQTT has said who was refused, and why
+	}
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		if strings.Contains(text, full.Error()) {
+			l.full.Store(true)
+		}
 	}
 	l.to.Error("engine: " + text)
 }

@@ -54,6 +54,13 @@ type Options struct {
 	// FreeSpace measures the free space of a directory in bytes. nil asks the
 	// file system.
 	FreeSpace func(dir string) (uint64, error)
+	// AcceptLoss goes on without messages that are damaged or missing, which Open
+	// refuses otherwise; see Log.Lost. In a cluster it has no effect: there a node
+	// gets what it lacks from the others, into an empty directory.
+	AcceptLoss bool
+	// Stored, unless nil, says whether bytes can be a message of the log: what cannot
+	// is damaged. The engine's checksums do not cover where a subject ends.
+	Stored func(data []byte) bool
 	// DedupeWindow is how long ids are remembered. 0 is 10 minutes.
 	DedupeWindow time.Duration
 	// Replicas is how many servers of a cluster store everything. 0 is 1.
@@ -109,6 +116,9 @@ type Log struct {
 	stream  jetstream.Stream
 	appends *appends
 	full    atomic.Bool
+	scant   atomic.Bool   // hardly anything is free
+	broken  chan struct{} // closed when the engine met a full disk and there is room again
+	breaks  sync.Once
 	mqtt    *mqttDoor     // nil where nothing listens
 	backups chan struct{} // a slot for who makes one
 
@@ -136,7 +146,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 }
 
 func newLog(o Options) *Log {
-	return &Log{opts: o, closed: make(chan struct{}), backups: make(chan struct{}, 1)}
+	return &Log{opts: o, closed: make(chan struct{}), broken: make(chan struct{}), backups: make(chan struct{}, 1)}
 }
 
 // dial starts the engine, or finds the one elsewhere.

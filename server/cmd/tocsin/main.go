@@ -96,7 +96,7 @@ func newRoot() *cobra.Command {
 	root.SetHelpCommandGroupID(groupTools)
 	root.SetCompletionCommandGroupID(groupTools)
 	root.AddCommand(
-		newServe(), newDemo(), newConfig(), newHealth(), newBackup(), newRestore(),
+		newServe(), newDemo(), newConfig(), newHealth(), newBackup(), newRestore(), newDoctor(),
 		newPublish(), newTail(), newAlarms(), newAck(), newExplain(), newTrace(), newReplay(), newImport(), newDeadLetters(), newAudit(),
 		newToken(), newSecret(), newVersion())
 	return root

@@ -36,6 +36,7 @@ import (
 
 func newServe() *cobra.Command {
 	var flags configFlags
+	var acceptLoss bool
 	cmd := &cobra.Command{
 		Use:     "serve",
 		Short:   "Run the gateway",
@@ -66,6 +67,7 @@ The secret of HS256 may also be given in TOCSIN_JWT_HS256.`,
 			for _, name := range conf.ignored {
 				logger.Warn("a variable that is no setting is ignored", "variable", name)
 			}
+			conf.acceptLoss = acceptLoss
 			n := newNode(conf.settings, logger)
 			n.level, n.reread = level, func() (configuration, error) { return flags.load(os.Environ()) }
 			hangups := make(chan os.Signal, 1)
@@ -75,6 +77,7 @@ The secret of HS256 may also be given in TOCSIN_JWT_HS256.`,
 			return n.serve(cmd.Context())
 		},
 	}
+	cmd.Flags().BoolVar(&acceptLoss, "accept-loss", false, "for one start: go on without stored messages that are damaged or missing")
 	flags.register(cmd)
 	return cmd
 }
@@ -211,7 +214,7 @@ func (n *node) listen(ctx context.Context) (err error) {
 // several machines may be electing who leads it, which is waited for.
 func (n *node) beginEpoch(ctx context.Context) (err error) {
 	for {
-		n.epoch, err = inbox.BeginEpoch(ctx, n.log, time.Now())
+		n.epoch, err = inbox.BeginEpochAfter(ctx, n.log, time.Now(), n.store.Lost())
 		if !errors.Is(err, inbox.ErrUnavailable) || !n.conf.shared() {
 			return err
 		}
@@ -357,12 +360,16 @@ func (n *node) run(ctx context.Context) error {
 	if n.serving != nil {
 		n.serving(n.public.Addr().String())
 	}
+	var failed error
 	for open := true; open; {
 		select {
 		case err := <-served:
 			return err
 		case <-n.hangups:
 			n.reload()
+		case <-n.store.Broken():
+			failed = errors.New("the log met a full disk and has to be opened anew, now that there is room: start again")
+			open = false
 		case <-ctx.Done():
 			open = false
 		}
@@ -374,7 +381,7 @@ func (n *node) run(ctx context.Context) error {
 	if err := n.server.Shutdown(last); err != nil {
 		n.logger.Warn("some connections were cut", "error", err)
 	}
-	return <-served
+	return errors.Join(failed, <-served)
 }
 
 // close takes the node down in the reverse order; parts that were never made are

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 
+	"tocsin/server/inbox"
 	"tocsin/server/natslog"
 )
 
@@ -22,9 +25,17 @@ func (s *settings) logOptions(logger *slog.Logger) (natslog.Options, error) {
 		Dir: s.Data, URL: s.NATSURL, Credentials: credentials, Cluster: cluster,
 		SyncAlways: s.Sync == syncAlways, SyncInterval: s.SyncInterval,
 		Reserve: reserve, DedupeWindow: s.DedupeWindow, Replicas: s.copies(),
-		MQTT:   s.MQTT,
+		MQTT: s.MQTT, AcceptLoss: s.acceptLoss, Stored: inbox.IsStored,
 		Logger: logger,
 	}, err
+}
+
+// whenDamaged says what can be done about data that are refused.
+func (s *settings) whenDamaged() string {
+	if s.ClusterListen != "" {
+		return "nothing was changed; in a cluster the other nodes have it all: put " + s.Data + " aside and start with an empty directory (docs/safety.md)"
+	}
+	return "nothing was changed; 'tocsin doctor " + s.Data + "' says more. Restore a backup, or go on without what is lost by one start with --accept-loss (docs/safety.md)"
 }
 
 func (n *node) openLog(ctx context.Context) error {
@@ -32,7 +43,11 @@ func (n *node) openLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n.store, err = natslog.Open(ctx, o); err != nil {
+	n.store, err = natslog.Open(ctx, o)
+	if errors.Is(err, natslog.ErrDamaged) {
+		return fmt.Errorf("%w\n%s", err, n.conf.whenDamaged())
+	}
+	if err != nil {
 		return err
 	}
 	n.measureLog()

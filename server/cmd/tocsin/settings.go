@@ -75,6 +75,9 @@ type settings struct {
 	LeaseTTL              time.Duration
 	LogLevel, LogFormat   string
 
+	// acceptLoss is of the command line alone: it is for one start, not for a file.
+	acceptLoss bool
+
 	clusterSettings
 	limitSettings
 }

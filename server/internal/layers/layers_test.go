@@ -34,6 +34,7 @@ var owners = map[string]string{
 	"github.com/nats-io":           "server/natslog",
 	"github.com/labstack":          "server/httpd",
 	"github.com/golang-jwt":        "server/auth",
+	"github.com/minio/highwayhash": "server/filestore",
 	"github.com/prometheus":        "server/metrics",
 	"github.com/redis":             "server/redissession",
 	"github.com/cloudevents":       "server/ingest",
