@@ -64,7 +64,7 @@ func newRolling(t *testing.T) *rolling {
 }
 
 // begin has the readers and publishers come, who are gone when all have been told to.
-func (r *rolling) begin(t *testing.T, reading, publishing context.Context, readers, publishers *sync.WaitGroup) {
+func (r *rolling) begin(reading, publishing context.Context, t *testing.T, readers, publishers *sync.WaitGroup) {
 	t.Helper()
 	a := r.nodes[0]
 	var addresses []string
@@ -145,7 +145,7 @@ func (r *rolling) run(t *testing.T) {
 	publishing, enough := context.WithCancel(t.Context())
 	var readers, publishers sync.WaitGroup
 	defer func() { enough(); publishers.Wait(); cancel(); readers.Wait() }()
-	r.begin(t, reading, publishing, &readers, &publishers)
+	r.begin(reading, publishing, t, &readers, &publishers)
 	settled := func() bool { return !slices.ContainsFunc(r.hoppers, func(h *hopper) bool { return h.count() == 0 }) }
 	within(t, patience, "everybody reads", settled)
 	r.mu.Lock()
