@@ -16,7 +16,7 @@ import (
 func (a *api) check(method, path string, got answer) error {
 	o, known := a.find(method, path)
 	switch {
-	case got.redirected, o != nil && o.ops:
+	case o != nil && o.ops:
 		return nil // of another listener
 	case o != nil:
 	case method == http.MethodOptions, method == http.MethodHead:

@@ -69,7 +69,12 @@ func TestSoakLeavesNothingBehind(t *testing.T) {
 			t.Logf("after %d turns: %v", k.turn, last)
 		}
 	}
-	last = k.measure()
+	// What the log has read for a purge, which comes once a minute, it lets go again.
+	for range 3 {
+		if last = k.measure(); len(last.beyond(base)) == 0 {
+			break
+		}
+	}
 	t.Logf("after %d turns: %v; %d entries, %d events published, %d kicked, stays by transport: %v",
 		k.turn, last, k.entries, k.published, k.kicked, k.hops)
 	for _, what := range last.beyond(base) {
