@@ -110,6 +110,17 @@ func filling(t *testing.T, ballast int64) func() func() {
 	}
 }
 
+// settingClock sets a node's clock forwards by some minutes, and back afterwards: within
+// --dedupe-window, which is how long ids are remembered by that clock.
+func settingClock(rng *rand.Rand, which func() []process) func() func() {
+	return func() func() {
+		s := which()[0].(*server)
+		d := time.Duration(1+rng.IntN(4)) * time.Minute
+		s.step(d)
+		return func() { s.step(-d) }
+	}
+}
+
 // reserveBelow is a reserve that a ballast makes the disk fall below, both large
 // enough for what others write to the disk meanwhile to make no difference.
 func reserveBelow(t *testing.T) (reserve, ballast int64) {
@@ -139,6 +150,8 @@ func wiredCluster(t *testing.T, rng *rand.Rand, flags ...string) ([]*server, []f
 			"--cluster-peers", strings.Join(lines.seenFrom(i, addresses), ","), "--reserve", fmt.Sprint(reserve)}, flags...)...)
 		s.flags = append(s.flags, "--cluster-secret-file", s.secretFile())
 		s.tells = true
+		s.clock = s.withClock()
+		s.clock.apart = true
 		c.nodes = append(c.nodes, s)
 	}
 	c.start(c.nodes...)
@@ -162,6 +175,8 @@ func wiredCluster(t *testing.T, rng *rand.Rand, flags ...string) ([]*server, []f
 		{"cut off the leader", cutting(leader), long},
 		{"restart all", killing(t, all), time.Second},
 		{"less than the reserve is free", filling(t, ballast), short},
+		{"set the clock of a follower", settingClock(rng, follower), long},
+		{"set the clock of the leader", settingClock(rng, leader), long},
 	}
 }
 
