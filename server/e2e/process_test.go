@@ -139,7 +139,7 @@ func (s *server) up() error {
 	}
 	done, serving := make(chan struct{}), make(chan [3]string, 1)
 	secret := string(s.secret) // a test may give it another one
-	go func() { // ends with the process
+	go func() {                // ends with the process
 		defer close(done)
 		in := bufio.NewScanner(out)
 		for in.Scan() {
