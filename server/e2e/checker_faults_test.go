@@ -50,7 +50,7 @@ func (s *server) tell(sig syscall.Signal) {
 }
 
 // startAll starts processes at once: none may come up before others do.
-func startAll(t *testing.T, list ...process) {
+func startAll[P interface{ up() error }](t *testing.T, list ...P) {
 	t.Helper()
 	failed := make([]error, len(list))
 	var all sync.WaitGroup

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -53,17 +52,7 @@ func prepareCluster(t *testing.T, flags ...string) *cluster {
 // start starts these nodes at once: none comes up before most of them do.
 func (c *cluster) start(nodes ...*server) {
 	c.t.Helper()
-	failed := make([]error, len(nodes))
-	var all sync.WaitGroup
-	for i, s := range nodes {
-		all.Go(func() { failed[i] = s.up() })
-	}
-	all.Wait()
-	for _, err := range failed {
-		if err != nil {
-			c.t.Fatal(err)
-		}
-	}
+	startAll(c.t, nodes...)
 }
 
 // others are the nodes besides one.

@@ -41,7 +41,12 @@ func (m Members) whole() bool { return m.Current == m.Stored }
 // Leads says whether this process's own engine leads the log, and so decides what
 // comes next in it.
 func (l *Log) Leads() bool {
-	return l.engine != nil && (l.opts.Cluster == nil || l.engine.server.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, streamName))
+	return l.engine != nil && (l.opts.Cluster == nil || l.leads(streamName))
+}
+
+// leads says whether this node's engine, one of several, leads the stream.
+func (l *Log) leads(stream string) bool {
+	return l.engine.server.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, stream)
 }
 
 // handOver gives what this node leads to nodes that have all of it, so that alarms do
@@ -55,8 +60,7 @@ func (l *Log) handOver(ctx context.Context) {
 	defer cancel()
 	var led []string
 	for name := range l.js.StreamNames(ctx).Name() {
-		if l.engine.server.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, name) &&
-			l.engine.server.JetStreamStepdownStream(server.DEFAULT_GLOBAL_ACCOUNT, name) == nil {
+		if l.leads(name) && l.engine.server.JetStreamStepdownStream(server.DEFAULT_GLOBAL_ACCOUNT, name) == nil {
 			led = append(led, name)
 		}
 	}
