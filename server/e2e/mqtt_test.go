@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"net/url"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -193,6 +196,80 @@ func TestMQTTEndsWithARevocation(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Error("the connection goes on")
+	}
+}
+
+// Where the server has a certificate devices speak TLS, too, and no other way, and a
+// certificate that is replaced is the new ones' from then on.
+func TestMQTTOverTLS(t *testing.T) {
+	s := newSecured(t, "--mqtt", "127.0.0.1:0")
+	token := s.token("gateway", "publish")
+	ca := filepath.Join(s.dir, "ca.pem")
+	writeFile(t, ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.cert.Raw}))
+	for _, version := range []string{"tlsv1.2", "tlsv1.3"} {
+		if out, err := s.mosquitto(token, "--cafile", ca, "--tls-version", version, "-q", "1", "-t", "alarms/"+version, "-m", `{"type":"t","severity":"major"}`); err != nil {
+			t.Fatalf("%s: %v: %s", version, err, out)
+		}
+	}
+	s.awaitOutcome("raised", 2)
+	if out, err := s.mosquitto(token, "-q", "1", "-t", "alarms/plain", "-m", `{"type":"t","severity":"major"}`); err == nil {
+		t.Errorf("without TLS: %s", out)
+	}
+	number := func() int64 {
+		conn, err := tls.Dial("tcp", s.mqtt, &tls.Config{RootCAs: s.pool})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+	}
+	if n := number(); n != 100 {
+		t.Errorf("certificate %d", n)
+	}
+	s.files(s.dir, 101)
+	for end := time.Now().Add(patience); number() != 101; pause(t.Context(), 50*time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the new certificate is not shown")
+		}
+	}
+}
+
+// MQTT clients are counted by address, and those that have gone no more.
+func TestMQTTConnectionsAreLimited(t *testing.T) {
+	s := newServer(t, "--mqtt", "127.0.0.1:0", "--unlimited-from", "", "--connections-per-address", "3")
+	var all []mqtt.Client
+	for n := range 3 {
+		all = append(all, s.paho(fmt.Sprint("gateway-", n), nil))
+	}
+	enter := func() error {
+		o := mqtt.NewClientOptions().AddBroker("tcp://" + s.mqtt).SetClientID("late").SetUsername("late").
+			SetPassword(s.token("late", "publish")).SetAutoReconnect(false).SetProtocolVersion(4)
+		c := mqtt.NewClient(o)
+		token := c.Connect()
+		if !token.WaitTimeout(patience) {
+			t.Fatal("no answer")
+		}
+		if token.Error() == nil {
+			c.Disconnect(0)
+		}
+		return token.Error()
+	}
+	if enter() == nil {
+		t.Error("one too many was let in")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	waitFor(ctx, nil, func() bool { return strings.Contains(s.log.String(), "connections-per-address: at most 3") })
+	if ctx.Err() != nil {
+		t.Errorf("the log does not say why\n%s", s.log)
+	}
+	all[0].Disconnect(0)
+	defer all[1].Disconnect(0)
+	defer all[2].Disconnect(0)
+	for end := time.Now().Add(patience); enter() != nil; pause(t.Context(), 50*time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("who has gone is counted still")
+		}
 	}
 }
 

@@ -43,11 +43,16 @@ func (c *Certificate) Reload() error {
 // Listen returns a listener whose connections speak TLS 1.2 or 1.3, and offer
 // HTTP/2.
 func (c *Certificate) Listen(l net.Listener) net.Listener {
-	return &secureListener{tls.NewListener(l, &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
+	return &secureListener{tls.NewListener(l, c.Config("h2", "http/1.1")), l}
+}
+
+// Config is that of a listener who speaks TLS 1.2 or 1.3, and one of the protocols, the
+// first that the client offers too.
+func (c *Certificate) Config(protocols ...string) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: protocols,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.now.Load(), nil },
-	}), l}
+	}
 }
 
 // A secureListener has the deadlines of the one below it, too, by which a Porch gives

@@ -109,6 +109,41 @@ func (l *Limiter) came(tcp *net.TCPConn) *Conn {
 	return c
 }
 
+// Most is how many connections may be open at a time; 0 is any number.
+func (l *Limiter) Most() int { return l.o.Load().Connections }
+
+// Enter takes a handshake, and counts a connection that another listener has taken until
+// leave is called, once. The error is a Refusal: it is one too many, and not counted. Who
+// is behind a trusted proxy such a listener does not know, and has no limits by address.
+func (l *Limiter) Enter(from netip.Addr) (leave func(), err error) {
+	o, d := l.o.Load(), &l.doors
+	if within(o.Unlimited, from) || within(o.Proxies, from) {
+		from = netip.Addr{}
+	}
+	if err := l.Admit(Handshakes, from, "", 1); err != nil {
+		return nil, err
+	}
+	from = network(from)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case o.Connections > 0 && d.open >= o.Connections:
+		return nil, l.refuse(nameConnections, o.Connections, time.Second, ErrFull)
+	case o.AddressConnections > 0 && d.of[from] >= o.AddressConnections:
+		return nil, l.refuse(nameAddressConnections, o.AddressConnections, time.Second, ErrConnections)
+	}
+	d.open++
+	if from.IsValid() {
+		d.of[from]++
+	}
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.open--
+		d.forget(from)
+	}, nil
+}
+
 // count counts a connection for an address, and for none before. It says whether
 // that one may have it.
 func (l *Limiter) count(c *Conn, from netip.Addr) bool {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -300,4 +301,42 @@ func TestWhoeverIsAnonymousForLongestGoes(t *testing.T) {
 	if fmt.Sprint(gone) != "[10 11 20 21]" {
 		t.Errorf("%v had to go", gone)
 	}
+}
+
+// What another listener takes is counted with the rest, and a door of its own.
+func TestEnter(t *testing.T) {
+	l := New(Options{Connections: 4, AddressConnections: 2, Handshakes: Rate{Address: 1},
+		Unlimited: networks("127.0.0.0/8"), Proxies: networks("10.9.0.0/16")}, nil)
+	enter := func(from string) (func(), error) { return l.Enter(netip.MustParseAddr(from)) }
+	var leaves []func()
+	for _, from := range []string{"10.0.0.1", "10.0.0.1"} {
+		leave, err := enter(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaves = append(leaves, leave)
+	}
+	_, err := enter("10.0.0.1")
+	refusal(t, err, "connections-per-address")
+	for _, from := range []string{"10.9.0.1", "127.0.0.1"} {
+		if _, err := enter(from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = enter("10.0.0.2")
+	refusal(t, err, "connections")
+	leaves[0]()
+	leaves[1]()
+	if len(l.doors.of) != 0 || l.doors.open != 2 {
+		t.Errorf("%v and %d are left", l.doors.of, l.doors.open)
+	}
+	for range 3 { // three have been taken, and what begins within five seconds' worth may be
+		leave, err := enter("10.0.0.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave()
+	}
+	_, err = enter("10.0.0.1")
+	refusal(t, err, "handshakes-per-address")
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -22,11 +23,14 @@ type MQTTIdentity struct {
 	// Revoked, unless nil, is asked twice a second, and ends the connection when
 	// it says true. It must not wait.
 	Revoked func() bool
+	// Gone, unless nil, is called once the connection has ended, half a second later
+	// at most while somebody serves. It must not wait.
+	Gone func()
 }
 
-// MQTTAuthenticate judges the password of a client. It may be called by many
-// goroutines at once.
-type MQTTAuthenticate func(ctx context.Context, token string) (MQTTIdentity, error)
+// MQTTAuthenticate judges a client who has connected from an address, by his password.
+// It may be called by many goroutines at once.
+type MQTTAuthenticate func(ctx context.Context, from netip.Addr, token string) (MQTTIdentity, error)
 
 const (
 	// mqttAccount keeps what MQTT clients do apart from the log: whatever they
@@ -41,6 +45,9 @@ const (
 	// mqttSweep is how often connections are looked through for those whose
 	// tokens were revoked. A revocation is to be in force within 2 seconds.
 	mqttSweep = 500 * time.Millisecond
+	// ownConnections are more than this process has to its engine, each of which the
+	// engine counts with those of clients.
+	ownConnections = 16
 )
 
 // The users of this process's own connections.
@@ -72,7 +79,10 @@ func guardMQTT(conf *server.Options, o Options, secret string) (*mqttGuard, erro
 	if err != nil {
 		return nil, fmt.Errorf("the port of MQTT: %w", err)
 	}
-	conf.MQTT.Host, conf.MQTT.Port = host, int(n)
+	conf.MQTT.Host, conf.MQTT.Port, conf.MQTT.TLSConfig = host, int(n), o.MQTTTLS
+	if o.MQTTConnections > 0 {
+		conf.MaxConn = o.MQTTConnections + ownConnections
+	}
 	if n == 0 {
 		conf.MQTT.Port = server.RANDOM_PORT
 	}
@@ -85,7 +95,9 @@ func guardMQTT(conf *server.Options, o Options, secret string) (*mqttGuard, erro
 // connection, which may wait.
 func (g *mqttGuard) Check(c server.ClientAuthentication) bool {
 	o := c.GetOpts()
-	if _, network := c.RemoteAddress().(*net.TCPAddr); !network {
+	// Once the client has gone, which may be at any moment, there is no address.
+	from, network := c.RemoteAddress().(*net.TCPAddr)
+	if !network {
 		if subtle.ConstantTimeCompare([]byte(o.Password), []byte(g.secret)) != 1 {
 			return false
 		}
@@ -94,9 +106,9 @@ func (g *mqttGuard) Check(c server.ClientAuthentication) bool {
 		}
 		return true
 	}
-	id, err := g.authenticate(o.Password)
+	id, err := g.authenticate(from.AddrPort().Addr().Unmap(), o.Password)
 	if err != nil {
-		g.log.Logger.Warn("an MQTT client is refused", "address", c.RemoteAddress().String(), "error", err)
+		g.log.Logger.Warn("an MQTT client is refused", "address", from.String(), "error", err)
 		return false
 	}
 	// It is entered first, so that a revocation from now on finds it.
@@ -117,7 +129,7 @@ func (g *mqttGuard) Check(c server.ClientAuthentication) bool {
 }
 
 // authenticate waits until somebody serves, and has the token judged.
-func (g *mqttGuard) authenticate(token string) (MQTTIdentity, error) {
+func (g *mqttGuard) authenticate(from netip.Addr, token string) (MQTTIdentity, error) {
 	if token == "" {
 		return MQTTIdentity{}, errors.New("no password")
 	}
@@ -142,7 +154,7 @@ func (g *mqttGuard) authenticate(token string) (MQTTIdentity, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), authTimeout)
 	defer cancel()
-	return judge(ctx, token)
+	return judge(ctx, from, token)
 }
 
 // serve lets clients in; with nil it lets no more in.
@@ -157,7 +169,7 @@ func (g *mqttGuard) serve(judge MQTTAuthenticate) {
 	}
 }
 
-// sweep ends the connections whose tokens were revoked, and all of them below the
+// sweep lets go of connections that have ended, and ends those whose tokens were revoked, and all of them below the
 // reserve: a client that cannot be told of a full disk keeps its messages only
 // while it is not connected.
 func (g *mqttGuard) sweep(s *server.Server, full bool) {
@@ -167,6 +179,9 @@ func (g *mqttGuard) sweep(s *server.Server, full bool) {
 		switch {
 		case s.GetClient(n) == nil:
 			delete(g.sessions, n)
+			if id.Gone != nil {
+				id.Gone()
+			}
 		case full || id.Revoked != nil && id.Revoked():
 			end = append(end, n)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os/exec"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ import (
 const goodToken = "a.good.token"
 
 // judgeMQTT knows one token.
-func judgeMQTT(_ context.Context, token string) (natslog.MQTTIdentity, error) {
+func judgeMQTT(_ context.Context, _ netip.Addr, token string) (natslog.MQTTIdentity, error) {
 	if token != goodToken {
 		return natslog.MQTTIdentity{}, errors.New("unknown")
 	}
@@ -155,6 +156,39 @@ func TestMQTTRefuses(t *testing.T) {
 	}
 }
 
+// A client that is being judged when the log is closed harms nobody.
+func TestMQTTClientsAreJudgedWhileTheLogCloses(t *testing.T) {
+	l := openMQTT(t, natslog.Options{})
+	judging, gone, judged := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() { // ends with the log
+		_ = l.ServeMQTT(t.Context(), func(context.Context, netip.Addr, string) (natslog.MQTTIdentity, error) {
+			close(judging)
+			<-gone
+			defer close(judged)
+			return natslog.MQTTIdentity{}, errors.New("unknown")
+		}, func(context.Context, []natslog.MQTTMessage) error { return nil })
+	}()
+	conn, err := net.Dial("tcp", l.MQTTAddress())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	connect := "\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01c\x00\x01u\x00\x01p"
+	if _, err := fmt.Fprintf(conn, "\x10%c%s", len(connect), connect); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, judging)
+	closed := make(chan error, 1)
+	go func() { closed <- l.Close(t.Context()) }() // ends when the client has been judged
+	_ = conn.SetReadDeadline(time.Now().Add(limit))
+	_, _ = io.Copy(io.Discard, conn) // until the engine lets go of it
+	close(gone)
+	wait(t, judged)
+	if err := wait(t, closed); err != nil {
+		t.Error(err)
+	}
+}
+
 // A connected is a client whose connection stays open.
 type connected struct {
 	in  io.WriteCloser
@@ -184,7 +218,7 @@ func TestMQTTEndsWithTheToken(t *testing.T) {
 	var revoked atomic.Bool
 	var expires, refuse atomic.Int64
 	judged := make(chan struct{}, 1000)
-	taken, stop := serveMQTT(t, l, func(context.Context, string) (natslog.MQTTIdentity, error) {
+	taken, stop := serveMQTT(t, l, func(context.Context, netip.Addr, string) (natslog.MQTTIdentity, error) {
 		id := natslog.MQTTIdentity{User: "u", Revoked: revoked.Load}
 		if at := expires.Load(); at != 0 {
 			id.Expires = time.UnixMilli(at)

@@ -12,6 +12,7 @@ package natslog
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,6 +74,11 @@ type Options struct {
 	// MQTT is the address, host:port, at which an embedded engine listens for
 	// MQTT clients, who wait until ServeMQTT runs; empty is nowhere.
 	MQTT string
+	// MQTTTLS, unless nil, is what connections of MQTT begin with.
+	MQTTTLS *tls.Config
+	// MQTTConnections is how many MQTT clients may be connected, those among them who
+	// have not said yet who they are. 0 is 65,536.
+	MQTTConnections int
 	// Logger gets the engine's warnings and errors. nil is slog.Default.
 	Logger *slog.Logger
 }

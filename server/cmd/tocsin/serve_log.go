@@ -43,6 +43,10 @@ func (n *node) openLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if n.cert != nil {
+		o.MQTTTLS = n.cert.Config() // MQTT over TLS names no protocol
+	}
+	o.MQTTConnections = n.limiter.Most() / 2
 	n.store, err = natslog.Open(ctx, o)
 	if errors.Is(err, natslog.ErrDamaged) {
 		return fmt.Errorf("%w\n%s", err, n.conf.whenDamaged())

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 
 	"tocsin/server/auth"
@@ -64,17 +65,23 @@ func (n *node) takeMQTT() natslog.MQTTTake {
 	}
 }
 
-// judgeMQTT lets in who may publish.
-func (n *node) judgeMQTT(ctx context.Context, token string) (natslog.MQTTIdentity, error) {
-	id, err := n.gate.Verify(ctx, token)
+// judgeMQTT lets in who may publish, as long as it is not too much.
+func (n *node) judgeMQTT(ctx context.Context, from netip.Addr, token string) (natslog.MQTTIdentity, error) {
+	leave, err := n.limiter.Enter(from)
 	if err != nil {
 		return natslog.MQTTIdentity{}, err
 	}
-	if !id.Has(auth.ScopePublish) {
-		return natslog.MQTTIdentity{}, fmt.Errorf("the token of %q lacks the scope %s", id.User, auth.ScopePublish)
+	id, err := n.gate.Verify(ctx, token)
+	if err == nil && !id.Has(auth.ScopePublish) {
+		err = fmt.Errorf("the token of %q lacks the scope %s", id.User, auth.ScopePublish)
+	}
+	if err != nil {
+		leave()
+		return natslog.MQTTIdentity{}, err
 	}
 	return natslog.MQTTIdentity{
 		User: id.User, Expires: id.Expires,
 		Revoked: func() bool { return n.gate.TakenBack(id) },
+		Gone:    leave,
 	}, nil
 }
