@@ -12,6 +12,7 @@ import (
 // public listener, whatever his token. The operators' one has it, and all the rest, for
 // the same tokens.
 func TestAdministrationIsApart(t *testing.T) {
+	t.Parallel()
 	s, f := guarded(t, "--admin", "ops", "--evidence", "1h")
 	root := f.of("root", "inbox publish admin", "*")
 	header := []string{"Authorization", "Bearer " + root}

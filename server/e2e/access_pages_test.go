@@ -16,6 +16,7 @@ var inlineCode = regexp.MustCompile(`(?i)<script(?:\s[^>]*)?>\s*[^<\s]|<style|\s
 // of others and frames out; but for the frame of SockJS, which is there to be framed by
 // the origins that are listed.
 func TestEveryPageKeepsOthersOut(t *testing.T) {
+	t.Parallel()
 	s, f := guarded(t, "--allowed-origins", "https://app.example")
 	good := f.hs(nil)
 	id := s.raisedBy(good, `{"device":"d","type":"t","severity":"major"}`)
@@ -78,6 +79,7 @@ func TestEveryPageKeepsOthersOut(t *testing.T) {
 
 // The session's cookie is kept to https wherever the browser speaks it.
 func TestTheSessionsCookieIsKeptToHTTPS(t *testing.T) {
+	t.Parallel()
 	s, f := guarded(t)
 	for proto, want := range map[string]bool{"": false, "http": false, "https": true, "HTTPS, http": true} {
 		client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -147,6 +147,7 @@ type visitor struct {
 // Each route asks each who comes for what it is for, and nothing less. The list of
 // routes is that of the router.
 func TestEveryRouteAsksForItsScope(t *testing.T) {
+	t.Parallel()
 	s, f := guarded(t)
 	known := routesOf(t, s)
 	for _, name := range known {
@@ -298,6 +299,7 @@ func (s *server) visitByCookie(t *testing.T, name string, a access, token string
 // Where pages of any origin may connect, what their browser adds by itself says
 // nothing: they have to say who they are.
 func TestACookieOpensNoSocketForPagesOfAnyOrigin(t *testing.T) {
+	t.Parallel()
 	s, f := guarded(t, "--allowed-origins", "*")
 	for _, path := range []string{"/v1/inbox/ws", "/stomp"} {
 		c := transporttest.MustDial(t, s.url(), path, "Origin", "https://evil.example", "Cookie", "tocsin_session="+f.hs(nil))

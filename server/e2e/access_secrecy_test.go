@@ -212,6 +212,7 @@ var instances = regexp.MustCompile(`"instance":"[^"]*"|"cursor":"[^"]*"|cursor" 
 // whatever, is answered as if there was none, and she hears nothing of it. Bob
 // himself is answered otherwise, so that a probe which finds nothing shows.
 func TestNobodyLearnsOfWhatIsAnothers(t *testing.T) {
+	t.Parallel()
 	s, f := guarded(t, "--evidence", "1h")
 	root := f.of("root", "inbox publish admin", "*")
 	// They may publish, too, as some doors are publishers' and let them acknowledge.

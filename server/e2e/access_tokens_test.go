@@ -237,6 +237,7 @@ func badTokens(t *testing.T, f *mint, leeway time.Duration) map[string]string {
 
 // No door takes a token that was tampered with, whoever made the door.
 func TestNoDoorTakesABadToken(t *testing.T) {
+	t.Parallel()
 	s, f := guarded(t, "--mqtt", "127.0.0.1:0")
 	var fetched atomic.Int64
 	keys := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { fetched.Add(1) }))
@@ -288,6 +289,7 @@ func TestNoDoorTakesABadToken(t *testing.T) {
 // Names that mean something to the log, to NATS or to a path are names like all
 // others: each has his own inbox and sees nothing of anybody else's.
 func TestOddNamesAreNamesLikeOthers(t *testing.T) {
+	t.Parallel()
 	s, f := guarded(t)
 	root := f.of("root", "publish admin")
 	names := []string{"alice", "Alice", "alice ", " alice", "*", ">", "alice.>", "alice.*", "u.alice", "_", "%2A", "all", "r", "$KV.tickets.>", "../alice", "a/b", "a b",
@@ -325,6 +327,7 @@ func TestOddNamesAreNamesLikeOthers(t *testing.T) {
 // A ticket opens one connection, whatever comes of it, and none after its token was
 // taken back.
 func TestATicketIsGoodOnceAtEveryDoor(t *testing.T) {
+	t.Parallel()
 	s, f := guarded(t)
 	ticket := func(jti string) string {
 		var a struct{ Ticket string }

@@ -158,6 +158,7 @@ func lives(t *testing.T, s *server) map[string]string {
 // A real Alertmanager groups, repeats, resolves and fires again; the inbox shows
 // each alert once, with its life.
 func TestARealAlertmanager(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--fold", "0")
 	a := newAlertmanager(t, s.url()+"/v1/ingest/alertmanager", s.token("prometheus", "publish"))
 	start := time.Now().Add(-time.Minute).Truncate(time.Millisecond)

@@ -17,6 +17,7 @@ import (
 // internal error, nothing that the document does not declare, and the connection is not
 // left hanging.
 func TestBrokenBodiesAreTheirSendersFault(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--body-timeout", "2s")
 	broken := map[string]string{
 		"a chunk that is none": "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\nzz\r\n",

@@ -47,6 +47,7 @@ type person struct {
 // no internal error, no answer that the document does not declare, and nobody gets in
 // without the scope that it names.
 func TestRequestsMadeOfTheSchemas(t *testing.T) {
+	t.Parallel()
 	n, seed := schemaRequests, rand.Uint64()
 	for name, into := range map[string]func(string) error{
 		"TOCSIN_REQUESTS":      func(text string) (err error) { n, err = strconv.Atoi(text); return err },

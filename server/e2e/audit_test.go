@@ -38,6 +38,7 @@ func (s *server) auditOf(query string) (all []audited) {
 // Whatever somebody does, over whatever, is in the trail with who, when and from where;
 // at every node, and after a restart. What devices report is not.
 func TestTheAuditTrailHasWhatWasDone(t *testing.T) {
+	t.Parallel()
 	nats := startNATS(t)
 	one, two := newServer(t, "--nats-url", nats, "--node", "gw1"), newServer(t, "--nats-url", nats, "--node", "gw2")
 	root := one.root()

@@ -70,6 +70,7 @@ func (s *server) raiseOne(id string) (seq uint64, duplicate bool) {
 // sequences, the directory, what was read, what was revoked, the ids. Who has a
 // cursor that it covers goes on, who has seen more is told so.
 func TestABackupBringsEverythingBack(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.want(s.request("PUT", "/v1/devices/d", s.root(), `{"groups":["g"]}`), 200)
 	s.want(s.request("PUT", "/v1/users/ann", s.root(), `{"groups":["g"]}`), 200)
@@ -111,6 +112,7 @@ func TestABackupBringsEverythingBack(t *testing.T) {
 }
 
 func TestWhatIsNoWholeBackupIsNotRestored(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.raiseOne("a")
 	file := s.backup()

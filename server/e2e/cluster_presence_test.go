@@ -248,6 +248,7 @@ func TestKicksLimitsAndRevocationsReachAllNodes(t *testing.T) {
 // What one node knows of a user, all do: tickets are good once wherever they are
 // used, and what was read at one node has been read at all.
 func TestTicketsAndReadMarksAreOfAllNodes(t *testing.T) {
+	t.Parallel()
 	nodes := newNodes(t, "gw1", "gw2")
 	a, b := nodes[0], nodes[1]
 	a.want(a.request("PUT", "/v1/devices/d1", a.root(), `{"groups":["crew"]}`), 200)

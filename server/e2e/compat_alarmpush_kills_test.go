@@ -83,6 +83,7 @@ func (k *keeper) take(f *pb.Frame) {
 // Everyone has every change once and in order, through kills of the server in the
 // middle of a flood, direct and through nginx.
 func TestAlarmPushThroughKills(t *testing.T) {
+	t.Parallel()
 	stream := streamtest.Made(t)
 	for _, through := range []string{"direct", "nginx"} {
 		t.Run(through, func(t *testing.T) {

@@ -150,6 +150,7 @@ func (s *server) putDevice(name string, groups string) {
 }
 
 func TestAlarmPushTellsEveryChange(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.putDevice("imei1", `["fleet"]`)
 	s.putDevice("imei2", `["fleet"]`)
@@ -191,6 +192,7 @@ func TestAlarmPushTellsEveryChange(t *testing.T) {
 }
 
 func TestAlarmPushRepairsAGapWithEverythingUnhandled(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.putDevice("imei1", `["fleet"]`)
 	ann := s.token("ann", "inbox", "fleet")
@@ -235,6 +237,7 @@ func TestAlarmPushRepairsAGapWithEverythingUnhandled(t *testing.T) {
 }
 
 func TestAlarmPushDropsWhoIsNotLoggedIn(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--auth-timeout", "500ms", "--allowed-origins", "https://noc.example.com")
 	ann := s.token("ann", "inbox")
 	for name, c := range map[string]struct {

@@ -94,6 +94,7 @@ func (f *forgetful) take(text []byte) {
 // old connections live, through kills of the server in the middle of a flood, direct
 // and through nginx; and what comes again has the same id.
 func TestAppPushLosesNothing(t *testing.T) {
+	t.Parallel()
 	stream := streamtest.Made(t)
 	for _, through := range []string{"direct", "nginx"} {
 		t.Run(through, func(t *testing.T) {

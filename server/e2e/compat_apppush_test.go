@@ -106,6 +106,7 @@ func (s *server) holds(user string, n int) {
 }
 
 func TestAppPush(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--compat-publish-from", "127.0.0.0/8")
 	s.putDevice("d1", `["crew"]`)
 	ann := s.token("ann", "inbox", "crew")
@@ -161,6 +162,7 @@ func TestAppPush(t *testing.T) {
 }
 
 func TestAppPushPublishingIsClosed(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	const body = `{"users":["ann"],"title":"x","message":1}`
 	s.want(s.request("POST", "/push", "", body), 401)
@@ -169,6 +171,7 @@ func TestAppPushPublishingIsClosed(t *testing.T) {
 }
 
 func TestAppPushLetsNobodyInWithoutAToken(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--app-push-idle", "2s", "--ping-interval", "1s", "--log-level", "debug")
 	old := s.token("ann", "inbox")
 	for token, code := range map[string]int{"": 4401, "nobody": 4401, old + "x": 4401, "a/b?c#d%25": 4401, s.token("ann", "publish"): 4403} {
@@ -234,6 +237,7 @@ func TestAppPushLetsNobodyInWithoutAToken(t *testing.T) {
 // What was written to a connection and not read is not lost: neither when the next
 // one comes beside it, or after it, nor when the server was killed in between.
 func TestAppPushTellsTheNextConnectionWhatTheLastOneMissed(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	const n = 50
 	for _, how := range []string{"beside", "after", "killed"} {
@@ -267,6 +271,7 @@ func TestAppPushTellsTheNextConnectionWhatTheLastOneMissed(t *testing.T) {
 
 // The old connection may be at another node, and that node may be dead.
 func TestAppPushGoesOnAtAnotherNode(t *testing.T) {
+	t.Parallel()
 	nats := startNATS(t)
 	here, there := newServer(t, "--nats-url", nats), newServer(t, "--nats-url", nats)
 	push := func(title string) {
@@ -285,6 +290,7 @@ func TestAppPushGoesOnAtAnotherNode(t *testing.T) {
 // What a client has got is not told again to its next connection: it has answered
 // the pings that were sent after it.
 func TestAppPushKnowsWhatHasArrived(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--ping-interval", "1s")
 	ann := s.token("ann", "inbox")
 	push := func(title string) {

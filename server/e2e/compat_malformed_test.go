@@ -57,6 +57,7 @@ var malformedDoors = []struct {
 // code of docs/compat. The server does not panic and does not grow, and one client
 // of each protocol, connected throughout, has every alarm.
 func TestMalformedMessagesDisturbNobody(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--fold", "0", "--auth-timeout", "2s", "--connections-per-user", "1000", "--write-timeout", "30s", "--compat-publish-from", "127.0.0.0/8")
 	s.putDevice("d", `["crew"]`)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -77,6 +77,7 @@ func (s *server) push(messages ...string) {
 }
 
 func TestNoticesWithRedisAndTheCallbackThroughNginx(t *testing.T) {
+	t.Parallel()
 	known, redis := newBackend(t), redistest.Start(t, "pass-word")
 	redis.Do("HSET", "sess_7f3a", "accountID", "1002", "lastVisitTime", "1")
 	redis.Do("SET", "sess_json", `{"accountID":1003}`)
@@ -128,6 +129,7 @@ func TestNoticesWithRedisAndTheCallbackThroughNginx(t *testing.T) {
 }
 
 func TestNoticesWaitForWhoIsOffline(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	token := s.token("1001", "inbox")
 	s.push("one", "two", "three")
@@ -168,6 +170,7 @@ func TestNoticesWaitForWhoIsOffline(t *testing.T) {
 
 // Who vanishes gets again what he has not shown to have got, marked as read.
 func TestNoticesAreSentAgainToWhoVanished(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--ping-interval", "1s")
 	token := s.token("1001", "inbox")
 	s.push("one")
@@ -213,6 +216,7 @@ func (s *server) without(user string) {
 
 // An offline user's place goes with him, on whichever node he lands.
 func TestNoticesOnWhicheverNode(t *testing.T) {
+	t.Parallel()
 	url := startNATS(t)
 	var nodes []*server
 	for range 2 {
@@ -242,6 +246,7 @@ func TestNoticesOnWhicheverNode(t *testing.T) {
 }
 
 func TestNoticesThatAreRefused(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--compat-publish-from", "127.0.0.1/32")
 	other := dialNotices(t, s.url(), s.token("other", "inbox"))
 	n := dialNotices(t, s.url(), s.token("1001", "inbox"))
@@ -266,16 +271,16 @@ func TestNoticesThatAreRefused(t *testing.T) {
 	}
 	n.WantEnd(4429)
 
-	n = dialNotices(t, s.url(), s.token("hasty", "inbox"))
+	hasty := dialNotices(t, s.url(), s.token("hasty", "inbox"))
 	go func() { // ends when all are sent, or with the connection
 		for range 200 {
-			n.Send(`{"receiverId":"nobody","message":"x"}`)
+			hasty.Send(`{"receiverId":"nobody","message":"x"}`)
 		}
 	}()
-	if got := n.Read(); got != `{"code":429,"message":"slow down"}` {
+	if got := hasty.Read(); got != `{"code":429,"message":"slow down"}` {
 		t.Error(got)
 	}
-	n.WantEnd(4429)
+	hasty.WantEnd(4429)
 	n = dialNotices(t, s.url(), s.token("1001", "inbox"))
 	n.SendBinary([]byte("{}"))
 	n.WantEnd(1003)
@@ -290,6 +295,7 @@ func TestNoticesThatAreRefused(t *testing.T) {
 }
 
 func TestPushingListsAndWhoIsOnline(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	n := dialNotices(t, s.url(), s.token("1001", "inbox"))
 	o := dialOplink(t, s.url()).enter(s.token("1002", "inbox"))

@@ -11,6 +11,7 @@ import (
 )
 
 func TestManyObjectsOverThePublishersSocket(t *testing.T) {
+	t.Parallel()
 	s := crewServer(t, "--compat-publish-from", "127.0.0.0/8,::1/128")
 	base := transporttest.Nginx(t, []string{s.http})
 	reader := dialOplink(t, base).enter(s.token("1001", "inbox"))

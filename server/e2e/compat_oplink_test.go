@@ -110,6 +110,7 @@ func (s *server) raise(message string) string {
 }
 
 func TestOplinkThroughNginx(t *testing.T) {
+	t.Parallel()
 	known := newBackend(t)
 	s := crewServer(t, "--session-callback-url", known.URL, "--compat-publish-from", "127.0.0.1/32")
 	base := transporttest.Nginx(t, []string{s.http})
@@ -169,6 +170,7 @@ func TestOplinkThroughNginx(t *testing.T) {
 }
 
 func TestOplinkRefusals(t *testing.T) {
+	t.Parallel()
 	known := newBackend(t)
 	s := crewServer(t, "--session-callback-url", known.URL, "--auth-timeout", "1s")
 	for frame, want := range map[string]struct {
@@ -233,6 +235,7 @@ func TestOplinkRefusals(t *testing.T) {
 
 // Operations sent in one go are answered each, in order.
 func TestOplinkOperationsBackToBack(t *testing.T) {
+	t.Parallel()
 	s := crewServer(t)
 	for range 20 {
 		o := dialOplink(t, s.url())
@@ -257,6 +260,7 @@ func TestOplinkOperationsBackToBack(t *testing.T) {
 }
 
 func TestADeadCallbackKeepsWhoIsIn(t *testing.T) {
+	t.Parallel()
 	known := newBackend(t)
 	s := crewServer(t, "--session-callback-url", known.URL)
 	in := dialOplink(t, s.url()).enter("s-1001")
@@ -283,6 +287,7 @@ func TestADeadCallbackKeepsWhoIsIn(t *testing.T) {
 
 // Clients that ask for cursors come back with them, through a kill of the server.
 func TestOplinkWithACursorLosesNothing(t *testing.T) {
+	t.Parallel()
 	s := crewServer(t)
 	token := s.token("ada", "inbox", "crew")
 	cursor, got := "latest", []string{}

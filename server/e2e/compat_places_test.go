@@ -42,6 +42,7 @@ func (s *server) wantDoor(path string, open bool) {
 }
 
 func TestTheFiveAreWhereTheConfigurationSays(t *testing.T) {
+	t.Parallel()
 	var flags []string
 	for i, d := range doorsOfTheFive {
 		flags = append(flags, d.setting, fmt.Sprint("/older/", i, d.path))
@@ -71,6 +72,7 @@ func TestTheFiveAreWhereTheConfigurationSays(t *testing.T) {
 // What is published by any door at one node reaches subscribers at the other; nothing
 // but the log is between the nodes.
 func TestTheFivePublishOnAnyNode(t *testing.T) {
+	t.Parallel()
 	nats := startNATS(t)
 	one, two := newServer(t, "--nats-url", nats), newServer(t, "--nats-url", nats)
 	there := dialOplink(t, two.url()).enter(two.token("1001", "inbox"))
@@ -111,6 +113,7 @@ func (s *server) holdsOver(user, transport string) {
 
 // The session's token may come in a header as well.
 func TestNoticesTakeTheTokenFromAHeader(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.push("stored")
 	socket := transporttest.MustDial(t, s.url(), "/notice/ws/socket", http.CanonicalHeaderKey("SESSION_TOKEN_KEY"), s.token("1001", "inbox"))
@@ -120,6 +123,7 @@ func TestNoticesTakeTheTokenFromAHeader(t *testing.T) {
 // When a user's groups change while he is connected he is sent the alarms that he sees
 // from then on, the next one at once. Notices that he has are not sent again, or marked.
 func TestWhenGroupsChangeWhileConnected(t *testing.T) {
+	t.Parallel()
 	s := crewServer(t)
 	o := dialOplink(t, s.url()).enter(s.token("1001", "inbox"))
 	n := dialNotices(t, s.url(), s.token("1001", "inbox"))

@@ -130,6 +130,7 @@ func (p *sockPoller) has(so func(*sockPoller) bool) bool {
 // node, whatever the connection; and when a node is killed, its clients go on at
 // the other one, without a loss or a repeat.
 func TestSockJSAtTwoNodesBehindNginx(t *testing.T) {
+	t.Parallel()
 	nats := startNATS(t)
 	one, two := newServer(t, "--nats-url", nats, "--node", "gw1"), newServer(t, "--nats-url", nats, "--node", "gw2")
 	front := transporttest.Nginx(t, []string{one.http, two.http})

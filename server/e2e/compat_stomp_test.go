@@ -82,6 +82,7 @@ func (c *stompClient) done(head string) {
 // in one order; and where a user has acknowledged to at one node, he goes on at the
 // other.
 func TestStompAtTwoNodesBehindNginx(t *testing.T) {
+	t.Parallel()
 	nats := startNATS(t)
 	one, two := newServer(t, "--nats-url", nats, "--node", "gw1"), newServer(t, "--nats-url", nats, "--node", "gw2")
 	front := transporttest.Nginx(t, []string{one.http, two.http})
@@ -152,6 +153,7 @@ func acknowledgeElsewhere(t *testing.T, one, two *server) {
 // Coming, going and subscriptions are told to hooks, by the session's id, and are
 // in the server's log.
 func TestStompSessionsAreTold(t *testing.T) {
+	t.Parallel()
 	r := newReceiver(t)
 	r.up(200)
 	s := newHooked(t, r, "connection.connected,connection.subscribed,connection.unsubscribed,connection.disconnected")
@@ -185,6 +187,7 @@ func TestStompSessionsAreTold(t *testing.T) {
 // The chat's door pushes from the server's side: for publishers and trusted
 // networks, and never because a browser has been made to ask.
 func TestTheChatsDoor(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--compat-publish-from", "127.0.0.1/32", "--stomp-app", "v1/chat=news")
 	c := s.stomp(s.url(), "ann")
 	c.done("SUBSCRIBE\nid:1\ndestination:/chat/single/ann")
@@ -211,6 +214,7 @@ func TestTheChatsDoor(t *testing.T) {
 
 // After a kill comes again what was not acknowledged, once, and nothing else.
 func TestAStompClientThroughKills(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--fold", "0")
 	s.want(s.request("PUT", "/v1/devices/d", s.root(), `{"groups":["crew"]}`), 200)
 	got := map[string]int{}

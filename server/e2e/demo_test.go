@@ -46,6 +46,7 @@ func demo(t *testing.T, dir string) (base, token string, stop func()) {
 }
 
 func TestDemoShowsAlarmsArrivingAndGoesOn(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "demo")
 	base, token, stop := demo(t, dir)
 	if info, err := os.Stat(filepath.Join(dir, "jwt.key")); err != nil || info.Mode().Perm() != 0o600 {
@@ -72,6 +73,7 @@ func TestDemoShowsAlarmsArrivingAndGoesOn(t *testing.T) {
 
 // What tail prints over each transport is the same.
 func TestTailPrintsTheSameOverEveryTransport(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	root := s.root()
 	for _, device := range []string{"a", "b", "c"} {
@@ -135,6 +137,7 @@ func TestRevocationEndsWhatIsOpen(t *testing.T) {
 
 // A ticket opens one connection, once, also when the server is killed in between.
 func TestATicketIsGoodOnce(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	take := func() string {
 		var answer struct {

@@ -72,6 +72,7 @@ func livedIn(t *testing.T, flags ...string) *server {
 }
 
 func TestDoctorFindsNothingWrongWithWhatIsWhole(t *testing.T) {
+	t.Parallel()
 	s := livedIn(t)
 	c := s.examined("--jwt-hs256-file", s.secretFile(), "--reserve", "1MiB")
 	for _, f := range c.Checks {
@@ -96,6 +97,7 @@ func TestDoctorFindsNothingWrongWithWhatIsWhole(t *testing.T) {
 }
 
 func TestDoctorSaysWhatElseIsWrong(t *testing.T) {
+	t.Parallel()
 	s := livedIn(t)
 	if err := os.Chmod(s.data(), 0o755); err != nil {
 		t.Fatal(err)
@@ -124,6 +126,7 @@ func (s *server) logBlock() string {
 // A store whose end is cut off is no failure, and opens; one that is damaged within is,
 // is refused with what to do, and goes on without what is lost only when told to.
 func TestDamagedDataAreExaminedRefusedAndGoOnWithoutLoss(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano()) % 1e6
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 3))

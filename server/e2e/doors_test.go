@@ -126,6 +126,7 @@ func activeAt(t *testing.T, s *server) (n int) {
 // Real streams give their figures over every door, through nginx and again,
 // whether repeats are folded or not.
 func TestStreamsGiveTheirFiguresOverTheDoors(t *testing.T) {
+	t.Parallel()
 	doors := map[string]func(*testing.T, *server, string, []streamtest.Line) map[string]int{
 		"batch": overBatches, "upload": overUpload, "cloudevents": overCloudEvents}
 	for _, stream := range streamtest.Streams(t) {
@@ -150,6 +151,7 @@ func TestStreamsGiveTheirFiguresOverTheDoors(t *testing.T) {
 
 // A publisher's upload through nginx is answered while it goes on.
 func TestAnUploadThroughNginx(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	base := transporttest.Nginx(t, []string{s.http})
 	body, in := io.Pipe()

@@ -104,6 +104,7 @@ func still(at string, was, is any) error {
 // earlier program is served as it was, entry by entry, by whoever comes with a cursor
 // from then.
 func TestTodaysProgramServesWhatAnEarlierOneStored(t *testing.T) {
+	t.Parallel()
 	s := prepareServer(t, "--retention", "0", "--fold", "0", "--device-time", "trust")
 	unpack(t, filepath.Join(earlier, "data.tar.gz"), s.dir)
 	s.start()
@@ -196,6 +197,7 @@ func (s *server) resumesFromThen(token string) {
 // The promise for the configuration: every setting of an earlier sample is still known,
 // and means something.
 func TestEverySettingOfAnEarlierSampleIsStillKnown(t *testing.T) {
+	t.Parallel()
 	text := toldBy(t, "tocsin.yml")
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("a secret of these tests, 32 bytes and more"), 0o600); err != nil {

@@ -24,6 +24,7 @@ func contextUntil(t *testing.T, holds func() bool) (context.Context, context.Can
 }
 
 func TestASecondProcessIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	args := s.args()
 	for i, a := range args {
@@ -108,6 +109,7 @@ func TestStorageFull(t *testing.T) {
 }
 
 func TestOperationsListener(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	for path, word := range map[string]string{"/healthz": "", "/readyz": "", "/metrics": "go_goroutines", "/debug/pprof/": "goroutine"} {
 		a, err := request(t.Context(), "GET", "http://"+s.ops+path, "", "")
@@ -121,6 +123,7 @@ func TestOperationsListener(t *testing.T) {
 }
 
 func TestDirectoryReachesOpenReaders(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	root := s.root()
 	s.want(s.request("PUT", "/v1/devices/d", root, `{"groups":["fleet"]}`), 200)

@@ -137,6 +137,7 @@ func (s *server) ack(id, token string) {
 // Acknowledgements are told although the process is killed right after them,
 // although the receiver is down, and refuses at first.
 func TestAcknowledgementsAreToldThroughKillsAndOutages(t *testing.T) {
+	t.Parallel()
 	r := newReceiver(t)
 	s := newHooked(t, r, "alarm.acked")
 	missing := map[string]bool{}
@@ -192,6 +193,7 @@ func (s *server) listen(user string, groups ...string) (stop func()) {
 }
 
 func TestComingAndGoingAreTold(t *testing.T) {
+	t.Parallel()
 	r := newReceiver(t)
 	r.up(200)
 	s := newHooked(t, r, "connection.connected,connection.subscribed,connection.unsubscribed,connection.disconnected")

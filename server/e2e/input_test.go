@@ -57,6 +57,7 @@ func wantProblem(t *testing.T, what string, a answer, status int, words ...strin
 }
 
 func TestBadInputIsAnsweredByName(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	root := s.root()
 	post := func(body string, header ...string) answer {
@@ -100,6 +101,7 @@ func TestBadInputIsAnsweredByName(t *testing.T) {
 }
 
 func TestBadCursors(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	root := s.root()
 	s.want(s.request("PUT", "/v1/users/ann", root, `{"groups":["unassigned"]}`), 200)
@@ -148,6 +150,7 @@ func forge(secret []byte, header, claims string) string {
 }
 
 func TestBadTokens(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	const hs256 = `{"alg":"HS256","typ":"JWT"}`
 	later := time.Now().Add(time.Hour).Unix()
@@ -181,6 +184,7 @@ func TestBadTokens(t *testing.T) {
 }
 
 func TestHS256WithThePublicKeyIsRefused(t *testing.T) {
+	t.Parallel()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -203,6 +207,7 @@ func TestHS256WithThePublicKeyIsRefused(t *testing.T) {
 
 // A text of every hostile kind arrives intact on every way there is.
 func TestAnyTextArrivesIntact(t *testing.T) {
+	t.Parallel()
 	const hostile = "CR\r LF\n CRLF\r\n </script> NUL\x00 \U0001f6a8 \u2028 \"\\ &amp; data: id: \r\rend"
 	s := newServer(t)
 	root := s.root()
@@ -221,6 +226,7 @@ func TestAnyTextArrivesIntact(t *testing.T) {
 }
 
 func TestAuthSignMatchesTheCommand(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	out, errs, err := s.tocsin(t.Context(), "token", "--jwt-hs256-file", s.secretFile(), "--sub", "ann", "--groups", "a,b", "--scope", "inbox publish", "--ttl", "1h")
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 // taken; what a key that is gone has signed is refused, its tickets too, and what it
 // opened ends, over every transport.
 func TestKeysRotateWithoutARestart(t *testing.T) {
+	t.Parallel()
 	s := prepareServer(t)
 	old := newMint(t, s.secret)
 	next := newMint(t, s.secret)

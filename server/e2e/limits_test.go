@@ -40,6 +40,7 @@ func as(t *testing.T, address, url, token string) answer {
 
 // Behind nginx, which is trusted, each client has limits of his own.
 func TestLimitsByAddressBehindNginx(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--trusted-proxies", "127.0.0.1/32", "--unlimited-from", "127.0.0.9/32", "--requests-per-address", "1")
 	base := transporttest.Nginx(t, []string{s.http})
 	refused := func(address string) (n int) {
@@ -98,6 +99,7 @@ func TestAMadPublisherHoldsBackNothingCritical(t *testing.T) {
 // A connection to the listener of MQTT, or to that of operation, that says nothing,
 // or not all of something, is ended.
 func TestOtherListenersEndWhoeverSaysNothing(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--mqtt", "127.0.0.1:0", "--header-timeout", "1s")
 	for name, c := range map[string]struct{ address, says string }{
 		"mqtt, nothing":        {s.mqtt, ""},
@@ -129,6 +131,7 @@ func TestOtherListenersEndWhoeverSaysNothing(t *testing.T) {
 // Connections are counted below TLS, over HTTP/1.1 and HTTP/2: those that are silent
 // make room, and one too many is told so.
 func TestLimitsHoldUnderTLS(t *testing.T) {
+	t.Parallel()
 	s := newSecured(t, "--unlimited-from", "", "--connections-per-address", "40", "--waiting-connections", "50", "--connections-per-user", "100")
 	for range 30 {
 		conn, err := net.Dial("tcp", s.http)

@@ -69,6 +69,7 @@ func (s *server) awaitOutcome(status string, n int) {
 }
 
 func TestMQTTPublishes(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--mqtt", "127.0.0.1:0", "--fold", "0")
 	token := s.token("gateway", "publish")
 	for qos := range 3 {
@@ -97,6 +98,7 @@ func TestMQTTPublishes(t *testing.T) {
 // What is wrong and acknowledged all the same, since MQTT has no other answer, is
 // not lost without a trace.
 func TestMQTTKeepsWhatItRefuses(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--mqtt", "127.0.0.1:0")
 	token := s.token("gateway", "publish")
 	wrong := [][2]string{
@@ -155,6 +157,7 @@ func (s *server) expired(user string) string {
 
 // What was acknowledged is there after a kill -9 at that moment, once.
 func TestMQTTAcknowledgedSurvivesAKill(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--mqtt", "127.0.0.1:0", "--fold", "0")
 	const rounds = 8
 	for n := range rounds {
@@ -202,6 +205,7 @@ func TestMQTTEndsWithARevocation(t *testing.T) {
 // Where the server has a certificate devices speak TLS, too, and no other way, and a
 // certificate that is replaced is the new ones' from then on.
 func TestMQTTOverTLS(t *testing.T) {
+	t.Parallel()
 	s := newSecured(t, "--mqtt", "127.0.0.1:0")
 	token := s.token("gateway", "publish")
 	ca := filepath.Join(s.dir, "ca.pem")
@@ -236,6 +240,7 @@ func TestMQTTOverTLS(t *testing.T) {
 
 // MQTT clients are counted by address, and those that have gone no more.
 func TestMQTTConnectionsAreLimited(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--mqtt", "127.0.0.1:0", "--unlimited-from", "", "--connections-per-address", "3")
 	var all []mqtt.Client
 	for n := range 3 {
@@ -300,6 +305,7 @@ func publishMQTT(t *testing.T, c mqtt.Client, topic, payload string) {
 }
 
 func TestMQTTNobodySubscribes(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--mqtt", "127.0.0.1:0")
 	c := s.paho("gateway", nil)
 	defer c.Disconnect(0)
@@ -321,6 +327,7 @@ func TestMQTTNobodySubscribes(t *testing.T) {
 // The streams over MQTT, an event a message, give the figures, whether repeats are
 // folded or not.
 func TestMQTTGivesTheFigures(t *testing.T) {
+	t.Parallel()
 	for _, stream := range streamtest.Streams(t) {
 		for _, fold := range []string{"0", "1m"} {
 			t.Run(stream.Name+" fold "+fold, func(t *testing.T) { overMQTT(t, stream, fold) })
@@ -383,6 +390,7 @@ func (s *server) active() (n int) {
 // A stream with three kills -9 on the way, sent on from the first message that was
 // not acknowledged: what was acknowledged is there, and nothing is counted twice.
 func TestMQTTThroughKillsGivesTheFigures(t *testing.T) {
+	t.Parallel()
 	for _, stream := range streamtest.Streams(t) {
 		if stream.Name != "microwave" && stream.Name != "made" {
 			continue
@@ -425,6 +433,7 @@ func TestMQTTThroughKillsGivesTheFigures(t *testing.T) {
 // A message of 1 MiB is taken, its topic and some bytes of MQTT's own among them, and
 // what is longer ends the connection.
 func TestMQTTPayloadAtItsLimit(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, "--mqtt", "127.0.0.1:0")
 	sized := func(typ string, size int) string {
 		text := `[{"type":"` + typ + `","severity":"major"}]`

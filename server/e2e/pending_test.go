@@ -17,6 +17,7 @@ import (
 // A server that is killed while folds and shelves are pending loses nothing that
 // it has acknowledged, and ends each of them when it is back.
 func TestKilledWhileFoldsAndShelvesArePending(t *testing.T) {
+	t.Parallel()
 	const alarms = 40
 	s := newServer(t, "--fold", "2s", "--lease", "1s")
 	root := s.root()

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"tocsin/server/auth"
+	"tocsin/transports/transporttest"
 )
 
 // patience bounds every wait of these tests.
@@ -89,7 +90,7 @@ func newServer(t *testing.T, flags ...string) *server {
 // prepareServer is newServer but for the start.
 func prepareServer(t *testing.T, flags ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), flags: flags, http: "127.0.0.1:0", ops: "127.0.0.1:0",
+	s := &server{t: t, dir: t.TempDir(), flags: flags, http: transporttest.FreeAddress(t), ops: transporttest.FreeAddress(t),
 		secret: []byte("a secret of these tests, 32 bytes and more")}
 	if err := os.WriteFile(s.secretFile(), s.secret, 0o600); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 // Readers go where they are sent: a front that has moved answers 301 or 307, and
 // `tocsin tail` reads on behind it; a 204 ends it.
 func TestTailGoesWhereItIsSent(t *testing.T) {
+	t.Parallel()
 	s := crewServer(t)
 	var turns atomic.Int64
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

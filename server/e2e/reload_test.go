@@ -25,6 +25,7 @@ func (s *server) await(text string) {
 }
 
 func TestSIGHUPTakesOverWhatMayChangeAndNamesWhatWaits(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "tocsin.yml")
 	write := func(text string) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

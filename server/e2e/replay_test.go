@@ -47,6 +47,7 @@ func replay(ctx context.Context, s *server, path string, flags ...string) (figur
 func told(f figures) int { return f.Occurrences + f.Repeats + f.Clears }
 
 func TestReplayGivesTheFigures(t *testing.T) {
+	t.Parallel()
 	for _, stream := range streamtest.Streams(t) {
 		t.Run(stream.Name, func(t *testing.T) {
 			t.Parallel()

@@ -19,6 +19,7 @@ import (
 // Whatever a secret comes in, and however wrong it is, no line of the log, of the
 // audience of a trace, or of the metrics has it, with everything logged.
 func TestNoSecretIsWrittenAnywhere(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var log strings.Builder
 	hookSecret := filepath.Join(t.TempDir(), "hook")

@@ -179,6 +179,7 @@ func (l *lineReader) until(part string) {
 // Streams and polls over HTTP/2 live as long as others, however little is said: the
 // times that bound one writing do not bound the silence between two.
 func TestHTTP2CarriesStreamsAndPolls(t *testing.T) {
+	t.Parallel()
 	s := newSecured(t, "--ping-interval", "1s", "--write-timeout", "500ms", "--answer-timeout", "700ms", "--body-timeout", "800ms", "--drain", "1s", "--linger", "0s")
 	c := s.client(2)
 	l := s.stream(c, 2)
@@ -269,6 +270,7 @@ func (s *server) awaitPolls(n int) {
 // Over HTTP/1.1 and TLS, too, a poll that waits costs no connection, and the server
 // knows on the next request that it is https.
 func TestTLSCarriesEverythingElse(t *testing.T) {
+	t.Parallel()
 	s := newSecured(t)
 	c := s.client(1)
 	l := s.stream(c, 1)
@@ -348,6 +350,7 @@ func (s *secured) serial() int64 {
 // A certificate that changes is taken without a restart, and without the end of any
 // connection; one that is broken is not taken.
 func TestACertificateIsReplacedWhileServing(t *testing.T) {
+	t.Parallel()
 	s := newSecured(t)
 	streams := []*lineReader{s.stream(s.client(1), 1), s.stream(s.client(2), 2)}
 	if got := s.serial(); got != 100 {

@@ -73,6 +73,7 @@ func wantLine(t *testing.T, lines <-chan traceLine, what string, fits func(trace
 }
 
 func TestATraceTellsWhatHappensToOneUserAndNobodyElse(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.want(s.request("PUT", "/v1/devices/d", s.root(), `{"groups":["crew"]}`), 200)
 	anna, bob := s.token("anna", "inbox publish", "crew"), s.token("bob", "inbox", "crew")
@@ -143,6 +144,7 @@ func TestATraceTellsWhatHappensToOneUserAndNobodyElse(t *testing.T) {
 }
 
 func TestTheCommandTracePrintsUntilItsTimeIsOver(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	out, errs, err := s.tocsin(t.Context(), "trace", "--url", s.url(), "--token", s.root(), "--user", "anna", "--for", "1s")
 	if err != nil || !strings.Contains(out, "tracing") || !strings.Contains(out, "end") || !strings.Contains(out, "reason=over") {
@@ -154,6 +156,7 @@ func TestTheCommandTracePrintsUntilItsTimeIsOver(t *testing.T) {
 }
 
 func TestATraceHearsOfAllNodes(t *testing.T) {
+	t.Parallel()
 	nodes := newNodes(t, "gw1", "gw2")
 	lines := nodes[0].follow("anna")
 	wantLine(t, lines, "tracing", nil)

@@ -69,6 +69,7 @@ func (w *wireForms) ask(what string, status int, method, path, token, body strin
 // The promise of docs/compatibility.md for the wire: each form of page, event and frame
 // is what it was, member by member. What is added is added here, too, and shows.
 func TestTheWireIsAsItWas(t *testing.T) {
+	t.Parallel()
 	w := &wireForms{t: t, s: newServer(t, "--fold", "0")}
 	id := w.answers()
 	w.events()

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -126,10 +127,14 @@ func saneID(id string) bool {
 	})
 }
 
+// A token is known by its beginning, that of a JSON object in base64.
+var tokens = regexp.MustCompile(`eyJ[\w-]+\.[\w.-]*`)
+
 // redact writes a URL for the log. What cannot be decoded is left out, as it may
-// be anything.
+// be anything; and so are tokens that are where none belongs, as a client writes them
+// who has another server's address.
 func (s *Server) redact(u *url.URL) string {
-	shown := u.EscapedPath()
+	shown := tokens.ReplaceAllLiteralString(u.EscapedPath(), "…")
 	for _, secret := range s.secrets {
 		if clean := path.Clean(u.Path); len(clean) > len(secret) && strings.EqualFold(clean[:len(secret)], secret) {
 			shown = secret + "/…"
@@ -147,6 +152,8 @@ func (s *Server) redact(u *url.URL) string {
 			pairs[i] = "…"
 		case name == "access_token" || name == "ticket" || strings.EqualFold(name, noticesToken) || strings.Contains(pair, ";"):
 			pairs[i] = key + "=…"
+		default:
+			pairs[i] = tokens.ReplaceAllLiteralString(pair, "…")
 		}
 	}
 	return shown + "?" + strings.Join(pairs, "&")

@@ -1,0 +1,147 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A cluster of which one node has been killed, and its log damaged in the middle.
+type damagedCluster struct {
+	*cluster
+	bad     *server
+	entries int
+}
+
+func damageOneOfThree(t *testing.T, flags ...string) *damagedCluster {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano()) % 1e6
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 8))
+	d := &damagedCluster{cluster: newCluster(t, append([]string{"--fold", "0", "--drain", "0s", "--linger", "0s"}, flags...)...)}
+	var lines []string
+	for n := range 400 {
+		lines = append(lines, fmt.Sprintf(`{"device":"d%d","type":"t","qualifier":"%d","severity":"major"}`, n%7, n))
+	}
+	first := d.nodes[0]
+	first.want(first.request("POST", "/v1/alarms", first.root(), array(lines)), 202)
+	d.entries = len(lines)
+	d.bad = d.nodes[rng.IntN(len(d.nodes))] // whether or not it leads
+	d.awaitEntries(d.bad)
+	d.bad.kill()
+	d.publish("meanwhile", d.others(d.bad)...)
+	block := d.bad.logBlock()
+	info, err := os.Stat(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(block, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte{0xff, 0, 0xff}, info.Size()/4+rng.Int64N(info.Size()/2)); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// publish has one more entry stored.
+func (d *damagedCluster) publish(id string, nodes ...*server) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), patience)
+	defer cancel()
+	if _, err := publishUntil(ctx, nodes, id); err != nil {
+		d.t.Fatal(err)
+	}
+	d.entries++
+}
+
+// awaitEntries waits until a node serves all entries.
+func (d *damagedCluster) awaitEntries(s *server) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), patience)
+	defer cancel()
+	got := 0
+	waitFor(ctx, nil, func() bool { got = len(everything(d.t, s)); return got == d.entries })
+	if got != d.entries {
+		d.t.Fatalf("%s serves %d entries, want %d\n%s", s.flags[1], got, d.entries, s.log)
+	}
+}
+
+// ownCopies are what the nodes' own files have of the log.
+func (d *damagedCluster) ownCopies() (all []string) {
+	d.t.Helper()
+	for _, s := range d.nodes {
+		s.signal(syscall.SIGTERM)
+	}
+	for _, s := range d.nodes {
+		for _, check := range s.examined().Checks {
+			if log, is := strings.CutPrefix(check.Found, "LOG: "); is {
+				span, _, _ := strings.Cut(log, " KiB")
+				all = append(all, check.State+" "+span[:strings.LastIndex(span, ",")])
+			}
+		}
+	}
+	return all
+}
+
+// What a node of a cluster had not flushed when the power failed, it gets from the
+// others: its own files are as whole as theirs afterwards.
+func TestANodeOfAClusterGetsATornEndFromTheOthers(t *testing.T) {
+	t.Parallel()
+	d := damageOneOfThree(t, "--sync-interval", "10m")
+	d.bad.start()
+	d.awaitEntries(d.bad)
+	d.publish("afterwards", d.nodes...)
+	for _, s := range d.nodes {
+		d.awaitEntries(s)
+	}
+	copies := d.ownCopies()
+	t.Log(copies)
+	if len(copies) != 3 || copies[0] != copies[1] || copies[1] != copies[2] {
+		t.Errorf("the nodes' own files have %q\n%s", copies, d.bad.log)
+	}
+}
+
+// A node of a cluster whose log is damaged says so, whatever it is allowed to lose, and
+// begins with an empty directory: the others give it all there is, and it is as good as
+// they are.
+func TestADamagedNodeOfAClusterBeginsAnew(t *testing.T) {
+	t.Parallel()
+	d := damageOneOfThree(t, "--sync", "always")
+	bad := d.bad
+	flags := bad.flags
+	for _, more := range [][]string{nil, {"--accept-loss"}} {
+		bad.flags = slices.Concat(flags, more)
+		if err := bad.up(); err == nil || !strings.Contains(err.Error(), "put "+bad.data()+" aside and start with an empty directory") {
+			t.Fatalf("with %q damaged data are served: %v\n%s", more, err, bad.log)
+		}
+	}
+	bad.flags = flags
+	if err := os.Rename(bad.data(), bad.data()+".damaged"); err != nil {
+		t.Fatal(err)
+	}
+	bad.start()
+	for _, s := range d.nodes {
+		d.awaitEntries(s)
+	}
+	// With one of the others gone everything is up to the one that began anew.
+	gone := d.others(bad)[0]
+	gone.kill()
+	d.publish("afterwards", d.others(gone)...)
+	d.awaitEntries(bad)
+	gone.start()
+	d.awaitEntries(gone)
+	copies := d.ownCopies()
+	t.Log(copies)
+	if len(copies) != 3 || copies[0] != copies[1] || copies[1] != copies[2] {
+		t.Errorf("the nodes' own files have %q\n%s", copies, bad.log)
+	}
+}
