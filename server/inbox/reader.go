@@ -216,21 +216,34 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 		r.caughtUp = true
 		r.v.CatchUp(ctx)
 	}
-	b, wait := r.look(limit)
-	if wait {
-		if err := r.awaitHead(ctx); err != nil {
+	for purges := 0; ; purges++ {
+		b, wait := r.look(limit)
+		if wait {
+			if err := r.awaitHead(ctx); err != nil {
+				return Batch{}, err
+			}
+			b, _ = r.look(limit)
+		}
+		r.followBells()
+		err := r.fetch(ctx, &b, purges == maxPurges)
+		if errors.Is(err, ErrNotFound) {
+			r.goBack()
+			if err = r.v.meetEnd(ctx); err == nil {
+				continue // what stays stands elsewhere now, and what is gone is told
+			}
+		}
+		if err != nil {
+			r.goBack()
 			return Batch{}, err
 		}
-		b, _ = r.look(limit)
+		r.v.gaps.note(b.Gap)
+		return b, nil
 	}
-	r.followBells()
-	if err := r.fetch(ctx, &b); err != nil {
-		r.goBack()
-		return Batch{}, err
-	}
-	r.v.gaps.note(b.Gap)
-	return b, nil
 }
+
+// maxPurges is how many purges in a row one reading waits for, of which there is one a
+// minute. What is not there after so many is missing in the log.
+const maxPurges = 3
 
 // Look is Read as far as memory serves: ok is false where the log would have to
 // be asked, and then Read is called for.
@@ -253,7 +266,7 @@ func (r *Reader) Look(limit int) (b Batch, ok bool) {
 			return Batch{}, false
 		}
 	}
-	if err := r.fetch(context.Background(), &b); err != nil {
+	if err := r.fetch(context.Background(), &b, false); err != nil {
 		r.goBack()
 		return Batch{}, false
 	}
@@ -321,6 +334,16 @@ func (v *View) reach(ctx context.Context, seq uint64) error {
 	return v.Wait(ctx, seq)
 }
 
+// meetEnd waits until this node has everything that the log has: a purge, too, that was
+// another node's, and of which it did not know when it looked.
+func (v *View) meetEnd(ctx context.Context) error {
+	bounds, err := v.log.Bounds(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for the end of the log: %w", err)
+	}
+	return v.Wait(ctx, bounds.Last)
+}
+
 // askAgain is how soon the leader is asked again whether it has a cursor by now.
 const askAgain = 100 * time.Millisecond
 
@@ -343,8 +366,9 @@ func (r *Reader) Cursor() string {
 	return c.String()
 }
 
-// fetch reads the bodies that are not in memory, and writes those of removals.
-func (r *Reader) fetch(ctx context.Context, b *Batch) error {
+// fetch reads the bodies that are not in memory, and writes those of removals. One that
+// is not there is ErrNotFound, or left out.
+func (r *Reader) fetch(ctx context.Context, b *Batch, leaveOut bool) error {
 	if b.twin {
 		return nil // they are there
 	}
@@ -358,8 +382,9 @@ func (r *Reader) fetch(ctx context.Context, b *Batch) error {
 			item.body = removedBody(f.subject, f.removed)
 		default:
 			body, err := r.body(ctx, f)
-			if errors.Is(err, ErrNotFound) {
-				continue // purged since, or moved on: told further up
+			if leaveOut && errors.Is(err, ErrNotFound) {
+				r.v.o.Logger.Error("an entry is missing in the log", "sequence", f.seq, "subject", f.subject)
+				continue
 			}
 			if err != nil {
 				return err

@@ -326,6 +326,7 @@ func (w *walk) runs(s *state, m *membership, sees func(*audience) bool, span spa
 
 // finish gets the body of an alarm that matches so far, and judges by that.
 func (w *walk) finish(ctx context.Context, c *listed) (ok bool, err error) {
+	met := false
 	for {
 		var err error
 		m := Message{Seq: c.seq, Subject: c.subject, Data: c.data}
@@ -337,10 +338,17 @@ func (w *walk) finish(ctx context.Context, c *listed) (ok bool, err error) {
 		}
 		switch {
 		case errors.Is(err, ErrNotFound):
-			// Purged since: it is gone, or has moved on.
-			if !w.again(c) {
+			// Purged since: it is gone, or has moved on, maybe by another node.
+			if w.again(c) {
+				continue
+			}
+			if met {
 				return false, nil
 			}
+			if err := w.v.meetEnd(ctx); err != nil {
+				return false, err
+			}
+			met = true
 			continue
 		case err != nil:
 			return false, fmt.Errorf("read the entry %d: %w", c.seq, err)
