@@ -26,7 +26,7 @@ test: setup lint ## everything that must hold; CI runs this and nothing else
 	cd web && npm test
 	go test -run '^TestAllocs' $(if $(CI),-count=1) ./server/alarm ./server/httpd ./server/inbox ./transports/alarmpush ./transports/native ./transports/sse ./transports/stomp
 	$(MAKE) fuzz
-	go test -race -p 2 -parallel 4 -timeout 24m $(if $(CI),-count=1) ./...
+	go test -race -p 2 -timeout 24m $(if $(CI),-count=1) ./...
 
 FUZZTIME ?= 2s
 fuzz: ## every fuzz target for FUZZTIME

@@ -27,10 +27,14 @@ func damageOneOfThree(t *testing.T, flags ...string) *damagedCluster {
 	d := &damagedCluster{cluster: newCluster(t, append([]string{"--fold", "0", "--drain", "0s", "--linger", "0s"}, flags...)...)}
 	var lines []string
 	for n := range 400 {
-		lines = append(lines, fmt.Sprintf(`{"device":"d%d","type":"t","qualifier":"%d","severity":"major"}`, n%7, n))
+		lines = append(lines, fmt.Sprintf(`{"id":"%d","device":"d%d","type":"t","qualifier":"%d","severity":"major"}`, n, n%7, n))
 	}
-	first := d.nodes[0]
-	first.want(first.request("POST", "/v1/alarms", first.root(), array(lines)), 202)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	waitFor(ctx, nil, func() bool { // a cluster that has just begun may be electing
+		a, err := request(ctx, "POST", d.nodes[0].url()+"/v1/alarms", d.nodes[0].root(), array(lines))
+		return err == nil && a.status == 202
+	})
 	d.entries = len(lines)
 	d.bad = d.nodes[rng.IntN(len(d.nodes))] // whether or not it leads
 	d.awaitEntries(d.bad)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,8 +29,16 @@ const patience = 60 * time.Second
 // binary is the program under test.
 var binary string
 
+// atOnce is how many of the tests that are Parallel run at a time, which mostly wait.
+// Those that judge by how long something takes, or load the machine, are not.
+const atOnce = "6"
+
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
+		if err := flag.Set("test.parallel", atOnce); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		dir, err := os.MkdirTemp("", "tocsin-e2e")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
