@@ -319,3 +319,39 @@ func TestTheWorkerKeepsTheLogWithinItsRetention(t *testing.T) {
 		}
 	})
 }
+
+// A hollowLog lacks a message that was there once.
+type hollowLog struct {
+	inbox.Log
+	asked   []uint64 // in this order
+	missing uint64
+}
+
+func (l *hollowLog) At(ctx context.Context, seq uint64) (inbox.Message, error) {
+	l.asked = append(l.asked, seq)
+	if seq == l.missing {
+		return inbox.Message{}, fmt.Errorf("message %d: %w", seq, inbox.ErrNotFound)
+	}
+	return l.Log.At(ctx, seq)
+}
+
+// Who is owed what the log has lost while a node serves is told so, and gets everything
+// that is open.
+func TestReadersAreToldThatAnEntryIsMissing(t *testing.T) {
+	p := newPast(t, &inbox.MemoryLog{}, monthly, 50)
+	log := &hollowLog{Log: p.log}
+	narrow, _ := inboxtest.StartView(t, log, inbox.ViewOptions{Window: 4 << 10, Unassigned: []string{"unassigned"}})
+	open, _, _ := texts(t, narrow, "ann", inbox.Start{Snapshot: true})
+	start := inbox.Start{Cursor: p.away}
+	if _, gaps, _ := texts(t, narrow, "ann", start); !slices.Equal(gaps, []inbox.GapReason{inbox.GapCompacted}) {
+		t.Errorf("of a whole log: gaps %v", gaps)
+	}
+	log.missing = log.asked[len(log.asked)/2]
+	list, gaps, _ := texts(t, narrow, "ann", start)
+	if !slices.Equal(gaps, []inbox.GapReason{inbox.GapCompacted, inbox.GapEpoch}) {
+		t.Errorf("without %d: gaps %v", log.missing, gaps)
+	}
+	if n := len(list) - len(open); n < 0 || !slices.Equal(list[n:], open) {
+		t.Errorf("the end is no snapshot of what is open: %d of %d", len(list), len(open))
+	}
+}

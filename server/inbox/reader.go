@@ -2,6 +2,7 @@ package inbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -216,7 +217,7 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 		r.caughtUp = true
 		r.v.CatchUp(ctx)
 	}
-	for purges := 0; ; purges++ {
+	for tries := 0; ; tries++ {
 		b, wait := r.look(limit)
 		if wait {
 			if err := r.awaitHead(ctx); err != nil {
@@ -225,25 +226,37 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 			b, _ = r.look(limit)
 		}
 		r.followBells()
-		err := r.fetch(ctx, &b, purges == maxPurges)
-		if errors.Is(err, ErrNotFound) {
-			r.goBack()
-			if err = r.v.meetEnd(ctx); err == nil {
-				continue // what stays stands elsewhere now, and what is gone is told
+		err := r.fetch(ctx, &b, tries > maxMissing)
+		if err == nil {
+			r.v.gaps.note(b.Gap)
+			return b, nil
+		}
+		r.goBack()
+		switch {
+		case !errors.Is(err, ErrNotFound):
+			return Batch{}, err
+		case tries == maxMissing:
+			r.lose()
+		default:
+			if err := r.v.meetEnd(ctx); err != nil {
+				return Batch{}, err
 			}
 		}
-		if err != nil {
-			r.goBack()
-			return Batch{}, err
-		}
-		r.v.gaps.note(b.Gap)
-		return b, nil
 	}
 }
 
-// maxPurges is how many purges in a row one reading waits for, of which there is one a
-// minute. What is not there after so many is missing in the log.
-const maxPurges = 3
+// maxMissing is how often a reading looks again because an entry is not in the log:
+// mostly it was purged by another node, of whose purge this one did not know yet; then
+// what stays stands elsewhere now, and what is gone is told. What is not there after so
+// many times is missing.
+const maxMissing = 3
+
+// lose has a reader who is owed what is missing told that something is.
+func (r *Reader) lose() {
+	if r.pos.Mode != Snapshot {
+		r.given, r.pos.Epoch = cmp.Or(r.given, r.pos.String()), lostEpoch
+	}
+}
 
 // Look is Read as far as memory serves: ok is false where the log would have to
 // be asked, and then Read is called for.
@@ -334,14 +347,22 @@ func (v *View) reach(ctx context.Context, seq uint64) error {
 	return v.Wait(ctx, seq)
 }
 
-// meetEnd waits until this node has everything that the log has: a purge, too, that was
-// another node's, and of which it did not know when it looked.
+// meetEnd waits until this node has everything that the log's leader has; and if it has
+// already, for a moment, in which another may lead.
 func (v *View) meetEnd(ctx context.Context) error {
 	bounds, err := v.log.Bounds(ctx)
 	if err != nil {
 		return fmt.Errorf("ask for the end of the log: %w", err)
 	}
-	return v.Wait(ctx, bounds.Last)
+	if v.Head() < bounds.Last {
+		return v.Wait(ctx, bounds.Last)
+	}
+	select {
+	case <-time.After(askAgain):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // askAgain is how soon the leader is asked again whether it has a cursor by now.
