@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -27,17 +26,9 @@ func readLedger(t *testing.T, s *server) *ledger {
 	t.Helper()
 	to := prepareServer(t)
 	to.restore(s.backup())
-	log, err := natslog.Open(t.Context(), natslog.Options{Dir: to.data(), Reserve: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := log.Close(context.Background()); err != nil {
-			t.Errorf("close the restored log: %v", err)
-		}
-	}()
+	log := openLog(t, natslog.Options{Dir: to.data(), Reserve: -1})
 	l := &ledger{entries: map[uint64]*inbox.Entry{}, newest: map[string]*inbox.Entry{}, groups: map[string][]string{}}
-	err = log.Scan(t.Context(), inbox.Scan{}, func(m inbox.Message) error {
+	err := log.Scan(t.Context(), inbox.Scan{}, func(m inbox.Message) error {
 		e, err := inbox.Decode(m)
 		if err != nil {
 			return err

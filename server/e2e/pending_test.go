@@ -74,8 +74,9 @@ func TestKilledWhileFoldsAndShelvesArePending(t *testing.T) {
 		}
 	}
 	s.kill()
+	log := openLog(t, natslog.Options{Dir: s.data()})
 	for k := range ids {
-		list, states := history(t, natslog.Options{Dir: s.data()}, fmt.Sprint("d", k), "t")
+		list, states := history(t, log, fmt.Sprint("d", k), "t")
 		n := len(list) - 1
 		if a := states[n]; a.Count != counts[k] || a.ShelvedUntil != nil || !list[n].Due.IsZero() || list[n].Quiet {
 			t.Errorf("alarm %d ends with %s, count %d, shelved until %v, due %v", k, list[n].Status, a.Count, a.ShelvedUntil, list[n].Due)

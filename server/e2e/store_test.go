@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,19 +44,32 @@ func startNATS(t *testing.T) (url string) {
 	return ports.NATS[0]
 }
 
-// history is every entry of one alarm, as it stands in the log.
-func history(t *testing.T, o natslog.Options, device, typ string) (list []inbox.Entry, alarms []alarm.Alarm) {
+// openLog opens a log that no server has, until the test ends. A process that another
+// test starts in this moment holds the directory's lock, too, until it is another program.
+func openLog(t *testing.T, o natslog.Options) (log *natslog.Log) {
 	t.Helper()
-	log, err := natslog.Open(t.Context(), o)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var err error
+	waitFor(ctx, nil, func() bool {
+		log, err = natslog.Open(ctx, o)
+		return !errors.Is(err, natslog.ErrLocked)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := log.Close(context.Background()); err != nil {
 			t.Errorf("close the log: %v", err)
 		}
-	}()
-	err = log.Scan(t.Context(), inbox.Scan{Subject: inbox.AlarmSubject(device, typ, "")}, func(m inbox.Message) error {
+	})
+	return log
+}
+
+// history is every entry of one alarm, as it stands in the log.
+func history(t *testing.T, log *natslog.Log, device, typ string) (list []inbox.Entry, alarms []alarm.Alarm) {
+	t.Helper()
+	err := log.Scan(t.Context(), inbox.Scan{Subject: inbox.AlarmSubject(device, typ, "")}, func(m inbox.Message) error {
 		e, err := inbox.Decode(m)
 		if err != nil {
 			return err

@@ -32,7 +32,7 @@ type eventResult struct {
 type writers struct {
 	t     *testing.T
 	nodes []*server
-	log   natslog.Options // of the log that they work on
+	log   *natslog.Log // that they work on
 
 	mu     sync.Mutex
 	id     string // of the occurrence that was heard of last
@@ -189,7 +189,7 @@ func (w *writers) again(t *testing.T, token string) {
 // that folds and ends shelves.
 func TestThirtyTwoWritersInTwoProcesses(t *testing.T) {
 	url := startNATS(t)
-	w := &writers{t: t, log: natslog.Options{URL: url}, done: map[string]int{}}
+	w := &writers{t: t, log: openLog(t, natslog.Options{URL: url}), done: map[string]int{}}
 	for range 2 {
 		w.nodes = append(w.nodes, newServer(t, "--nats-url", url, "--fold", "1s", "--lease", "2s"))
 	}
