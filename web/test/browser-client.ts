@@ -110,6 +110,8 @@ export interface Tab {
   /** Nothing runs in it any more. It must be hidden. */
   freeze(): Promise<void>;
   resume(): Promise<void>;
+  /** "freeze" or "resume", whichever came last. */
+  lifecycle(): Promise<unknown>;
   /** document.visibilityState */
   visibility(): Promise<unknown>;
 }
@@ -148,6 +150,7 @@ export async function openTab(browser: Browser, origin: string): Promise<Tab> {
     look();
   })`).catch(() => evaluate("0")); // a page that went away while it loaded: then the next one is there
   await evaluate(await bundled());
+  await evaluate(`for (const event of ["freeze", "resume"]) document.addEventListener(event, () => (window.lifecycle = event))`);
   const state = (name: string) => send("Page.setWebLifecycleState", { state: name });
   return {
     async show(options) {
@@ -166,8 +169,13 @@ export async function openTab(browser: Browser, origin: string): Promise<Tab> {
       await devtools.send("Target.activateTarget", { targetId });
     },
     async freeze() {
-      await state("frozen");
+      for (const end = Date.now() + 5000; ; ) {
+        await state("frozen"); // which a page that has just been hidden may not heed
+        if ((await evaluate("window.lifecycle")) === "freeze") return;
+        if (Date.now() > end) throw new Error("the tab does not freeze");
+      }
     },
+    lifecycle: () => evaluate("window.lifecycle"),
     async resume() {
       await state("active");
     },
