@@ -21,7 +21,7 @@ import (
 // fault after the other strikes three nodes, in an order that a seed decides; and
 // then everything is looked through. By hand it runs longer:
 //
-//	TOCSIN_CHECK=10m TOCSIN_CHECK_SEED=7 go test -timeout 30m -run TestChecker ./server/e2e
+//	TOCSIN_CHECK=10m TOCSIN_CHECK_READERS=300 TOCSIN_CHECK_SEED=7 go test -timeout 30m -run TestChecker ./server/e2e
 //
 // The seed decides what happens to whom, not how the machine's time is shared out:
 // a run that failed is not always repeated by its seed.
@@ -75,14 +75,14 @@ func newCheck(t *testing.T, lasts time.Duration, readers int) *check {
 var checkFlags = []string{"--fold", "1s", "--lease", "3s"}
 
 func TestCheckerOfAnEmbeddedCluster(t *testing.T) {
-	c := newCheck(t, 40*time.Second, 300)
+	c := newCheck(t, 40*time.Second, 60)
 	nodes, faults := wiredCluster(t, c.rng, checkFlags...)
 	c.nodes = nodes
 	c.run(faults)
 }
 
 func TestCheckerOfAnExternalCluster(t *testing.T) {
-	c := newCheck(t, 30*time.Second, 300)
+	c := newCheck(t, 20*time.Second, 40)
 	nodes, faults := externalCluster(t, c.rng, checkFlags...)
 	c.nodes = nodes
 	c.run(faults)
