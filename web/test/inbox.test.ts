@@ -261,7 +261,7 @@ staged("everything goes by keyboard, and the help says how", async (stage) => {
   await page.locator("dialog.help-dialog kbd", { hasText: "Shift A" }).waitFor();
   await page.keyboard.press("Escape");
   await page.keyboard.press("Shift+A");
-  await page.locator("dialog.question").waitFor();
+  await page.locator("dialog.question[open]").waitFor();
   await page.keyboard.press("Control+Enter");
   await eventually("all are acknowledged", async () => (await page.locator(".is-acked").count()) === 3);
 });
