@@ -62,8 +62,19 @@ func (b *bench) startNodes(ctx context.Context, core, n int) (*nodes, error) {
 		return nil, errors.Join(err, c.stop())
 	}
 	c.server = c.all[0]
+	if n > 1 {
+		select {
+		case <-time.After(electing):
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), c.stop())
+		}
+	}
 	return c, nil
 }
+
+// electing is how long a cluster that has just begun is left alone: it elects the leaders
+// of its streams, and on a busy machine a node may lose touch with the log meanwhile.
+const electing = 5 * time.Second
 
 // freeAddresses are of ports that nobody had a moment ago.
 func freeAddresses(n int) (all []string, err error) {
