@@ -46,7 +46,7 @@ type soak struct {
 // files and memory at rest than it had when it had seen everybody once; and each
 // reader got exactly what he should.
 func TestSoakLeavesNothingBehind(t *testing.T) {
-	t.Parallel() // it leaves most of the machine to others, and takes longest: this file is the first with such a test
+	t.Parallel() // it leaves most of the machine to others, and takes longest: its file is among the first
 	whole, turn := 3*time.Minute, 5*time.Second
 	if text := os.Getenv(soakTime); text != "" {
 		var err error

@@ -40,19 +40,7 @@ func damageOneOfThree(t *testing.T, flags ...string) *damagedCluster {
 	d.awaitEntries(d.bad)
 	d.bad.kill()
 	d.publish("meanwhile", d.others(d.bad)...)
-	block := d.bad.logBlock()
-	info, err := os.Stat(block)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(block, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteAt([]byte{0xff, 0, 0xff}, info.Size()/4+rng.Int64N(info.Size()/2)); err != nil {
-		t.Fatal(err)
-	}
+	d.bad.damageLog(rng)
 	return d
 }
 
@@ -79,9 +67,10 @@ func (d *damagedCluster) awaitEntries(s *server) {
 	}
 }
 
-// ownCopies are what the nodes' own files have of the log.
-func (d *damagedCluster) ownCopies() (all []string) {
+// wantSameCopies stops the nodes, and wants their own files to have the same of the log.
+func (d *damagedCluster) wantSameCopies() {
 	d.t.Helper()
+	var copies []string
 	for _, s := range d.nodes {
 		s.signal(syscall.SIGTERM)
 	}
@@ -89,11 +78,14 @@ func (d *damagedCluster) ownCopies() (all []string) {
 		for _, check := range s.examined().Checks {
 			if log, is := strings.CutPrefix(check.Found, "LOG: "); is {
 				span, _, _ := strings.Cut(log, " KiB")
-				all = append(all, check.State+" "+span[:strings.LastIndex(span, ",")])
+				copies = append(copies, check.State+" "+span[:strings.LastIndex(span, ",")])
 			}
 		}
 	}
-	return all
+	d.t.Log(copies)
+	if len(copies) != 3 || copies[0] != copies[1] || copies[1] != copies[2] {
+		d.t.Errorf("the nodes' own files have %q\n%s", copies, d.bad.log)
+	}
 }
 
 // What a node of a cluster had not flushed when the power failed, it gets from the
@@ -107,11 +99,7 @@ func TestANodeOfAClusterGetsATornEndFromTheOthers(t *testing.T) {
 	for _, s := range d.nodes {
 		d.awaitEntries(s)
 	}
-	copies := d.ownCopies()
-	t.Log(copies)
-	if len(copies) != 3 || copies[0] != copies[1] || copies[1] != copies[2] {
-		t.Errorf("the nodes' own files have %q\n%s", copies, d.bad.log)
-	}
+	d.wantSameCopies()
 }
 
 // A node of a cluster whose log is damaged says so, whatever it is allowed to lose, and
@@ -143,9 +131,5 @@ func TestADamagedNodeOfAClusterBeginsAnew(t *testing.T) {
 	d.awaitEntries(bad)
 	gone.start()
 	d.awaitEntries(gone)
-	copies := d.ownCopies()
-	t.Log(copies)
-	if len(copies) != 3 || copies[0] != copies[1] || copies[1] != copies[2] {
-		t.Errorf("the nodes' own files have %q\n%s", copies, bad.log)
-	}
+	d.wantSameCopies()
 }

@@ -123,6 +123,23 @@ func (s *server) logBlock() string {
 	return files[0]
 }
 
+// damageLog changes something in the middle of the log.
+func (s *server) damageLog(rng *rand.Rand) {
+	s.t.Helper()
+	f, err := os.OpenFile(s.logBlock(), os.O_RDWR, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte{0xff, 0, 0xff}, info.Size()/4+rng.Int64N(info.Size()/2)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // A store whose end is cut off is no failure, and opens; one that is damaged within is,
 // is refused with what to do, and goes on without what is lost only when told to.
 func TestDamagedDataAreExaminedRefusedAndGoOnWithoutLoss(t *testing.T) {
@@ -148,14 +165,7 @@ func TestDamagedDataAreExaminedRefusedAndGoOnWithoutLoss(t *testing.T) {
 		t.Errorf("after a start with a cut end: %+v", c)
 	}
 
-	f, err := os.OpenFile(s.logBlock(), os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt([]byte{0xff, 0, 0xff}, info.Size()/4+rng.Int64N(info.Size()/2)); err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
+	s.damageLog(rng)
 	if c := s.examined("--sync", "always"); c.OK || !slices.Contains(c.states("stream"), "fail") {
 		t.Errorf("of damage within: %+v", c)
 	}

@@ -247,9 +247,7 @@ func TestMQTTConnectionsAreLimited(t *testing.T) {
 		all = append(all, s.paho(fmt.Sprint("gateway-", n), nil))
 	}
 	enter := func() error {
-		o := mqtt.NewClientOptions().AddBroker("tcp://" + s.mqtt).SetClientID("late").SetUsername("late").
-			SetPassword(s.token("late", "publish")).SetAutoReconnect(false).SetProtocolVersion(4)
-		c := mqtt.NewClient(o)
+		c := mqtt.NewClient(s.pahoOptions("late"))
 		token := c.Connect()
 		if !token.WaitTimeout(patience) {
 			t.Fatal("no answer")
@@ -278,11 +276,15 @@ func TestMQTTConnectionsAreLimited(t *testing.T) {
 	}
 }
 
+func (s *server) pahoOptions(user string) *mqtt.ClientOptions {
+	return mqtt.NewClientOptions().AddBroker("tcp://" + s.mqtt).SetClientID(user).SetUsername(user).
+		SetPassword(s.token(user, "publish")).SetAutoReconnect(false).SetProtocolVersion(4)
+}
+
 // paho is a connected client that does not connect again by itself.
 func (s *server) paho(user string, more func(*mqtt.ClientOptions)) mqtt.Client {
 	s.t.Helper()
-	o := mqtt.NewClientOptions().AddBroker("tcp://" + s.mqtt).SetClientID(user).SetUsername(user).
-		SetPassword(s.token(user, "publish")).SetAutoReconnect(false).SetProtocolVersion(4)
+	o := s.pahoOptions(user)
 	if more != nil {
 		more(o)
 	}

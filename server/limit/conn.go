@@ -117,31 +117,39 @@ func (l *Limiter) Most() int { return l.o.Load().Connections }
 // is behind a trusted proxy such a listener does not know, and has no limits by address.
 func (l *Limiter) Enter(from netip.Addr) (leave func(), err error) {
 	o, d := l.o.Load(), &l.doors
-	if within(o.Unlimited, from) || within(o.Proxies, from) {
-		from = netip.Addr{}
+	counted := o.counted(from)
+	if !counted.IsValid() {
+		from = counted
 	}
 	if err := l.Admit(Handshakes, from, "", 1); err != nil {
 		return nil, err
 	}
-	from = network(from)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case o.Connections > 0 && d.open >= o.Connections:
 		return nil, l.refuse(nameConnections, o.Connections, time.Second, ErrFull)
-	case o.AddressConnections > 0 && d.of[from] >= o.AddressConnections:
+	case o.AddressConnections > 0 && d.of[counted] >= o.AddressConnections:
 		return nil, l.refuse(nameAddressConnections, o.AddressConnections, time.Second, ErrConnections)
 	}
 	d.open++
-	if from.IsValid() {
-		d.of[from]++
+	if counted.IsValid() {
+		d.of[counted]++
 	}
 	return func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.open--
-		d.forget(from)
+		d.forget(counted)
 	}, nil
+}
+
+// counted is whom a client's connection is counted for; not valid: nobody.
+func (o *Options) counted(from netip.Addr) netip.Addr {
+	if within(o.Unlimited, from) || within(o.Proxies, from) {
+		return netip.Addr{}
+	}
+	return network(from)
 }
 
 // count counts a connection for an address, and for none before. It says whether
@@ -298,11 +306,7 @@ func (l *Limiter) over(c *Conn, r *http.Request, from netip.Addr) *Refusal {
 		return over
 	}
 	o := l.o.Load()
-	counted := network(from)
-	if within(o.Unlimited, from) || within(o.Proxies, from) {
-		counted = netip.Addr{}
-	}
-	if l.count(c, counted) {
+	if l.count(c, o.counted(from)) {
 		return nil
 	}
 	return l.refuse(nameAddressConnections, o.AddressConnections, time.Second, ErrConnections)

@@ -303,7 +303,7 @@ func TestWhoeverIsAnonymousForLongestGoes(t *testing.T) {
 	}
 }
 
-// What another listener takes is counted with the rest, and a door of its own.
+// What another listener takes is counted with the rest until it has left.
 func TestEnter(t *testing.T) {
 	l := New(Options{Connections: 4, AddressConnections: 2, Handshakes: Rate{Address: 1},
 		Unlimited: networks("127.0.0.0/8"), Proxies: networks("10.9.0.0/16")}, nil)

@@ -169,9 +169,9 @@ func (g *mqttGuard) serve(judge MQTTAuthenticate) {
 	}
 }
 
-// sweep lets go of connections that have ended, and ends those whose tokens were revoked, and all of them below the
-// reserve: a client that cannot be told of a full disk keeps its messages only
-// while it is not connected.
+// sweep lets go of connections that have ended, and ends those whose tokens were
+// revoked, and all of them below the reserve: a client that cannot be told of a full
+// disk keeps its messages only while it is not connected.
 func (g *mqttGuard) sweep(s *server.Server, full bool) {
 	g.mu.Lock()
 	var end []uint64

@@ -110,8 +110,6 @@ export interface Tab {
   /** Nothing runs in it any more. It must be hidden. */
   freeze(): Promise<void>;
   resume(): Promise<void>;
-  /** "freeze" or "resume", whichever came last. */
-  lifecycle(): Promise<unknown>;
   /** document.visibilityState */
   visibility(): Promise<unknown>;
 }
@@ -175,7 +173,6 @@ export async function openTab(browser: Browser, origin: string): Promise<Tab> {
         if (Date.now() > end) throw new Error("the tab does not freeze");
       }
     },
-    lifecycle: () => evaluate("window.lifecycle"),
     async resume() {
       await state("active");
     },
