@@ -72,6 +72,10 @@ type Bounds struct {
 	Bytes uint64
 	// Messages is how many are stored.
 	Messages uint64
+	// Led is for how long who answered has led the log, where several servers keep it;
+	// 0 where it is not known, or one keeps it alone. A leader that has just begun may
+	// be behind those that follow it.
+	Led time.Duration
 }
 
 // A Scan says which messages to read.

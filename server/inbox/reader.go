@@ -338,8 +338,11 @@ func (v *View) reach(ctx context.Context, seq uint64) error {
 			continue
 		case <-wait.Done():
 		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
+		case bounds.Led > 0 && bounds.Led < settled:
+			return fmt.Errorf("a leader of %s is asked: %w", bounds.Led, ErrStale)
 		}
 		seq = bounds.Last
 		break
@@ -364,6 +367,10 @@ func (v *View) meetEnd(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// settled is for how long a leader has led that surely has everything that its followers
+// have told: those that were elected on a busy machine took four seconds.
+const settled = 15 * time.Second
 
 // askAgain is how soon the leader is asked again whether it has a cursor by now.
 const askAgain = 100 * time.Millisecond

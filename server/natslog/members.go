@@ -110,7 +110,7 @@ func followed(info *jetstream.StreamInfo) error {
 	all, heard := 1, 1
 	for _, r := range info.Cluster.Replicas {
 		all++
-		if !r.Offline && r.Active < unheard {
+		if !r.Offline && r.Active > 0 && r.Active < unheard { // 0 is never
 			heard++
 		}
 	}

@@ -51,7 +51,11 @@ func (l *Log) Bounds(ctx context.Context) (inbox.Bounds, error) {
 	if err := followed(info); err != nil {
 		return inbox.Bounds{}, fmt.Errorf("ask for the bounds of the log: %w", err)
 	}
-	return bounds(info), nil
+	b := bounds(info)
+	if c := info.Cluster; c != nil && c.LeaderSince != nil && info.Config.Replicas > 1 {
+		b.Led = max(1, info.TimeStamp.Sub(*c.LeaderSince))
+	}
+	return b, nil
 }
 
 func bounds(info *jetstream.StreamInfo) inbox.Bounds {
