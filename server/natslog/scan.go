@@ -2,12 +2,14 @@ package natslog
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tocsin/server/inbox"
@@ -22,9 +24,13 @@ const (
 )
 
 const (
-	// heartbeat is how often an idle consumer shows that it lives; the library
-	// replaces one that misses two.
-	heartbeat = time.Second
+	// heartbeat is how often an idle consumer shows that it lives; one that misses two
+	// is replaced. The least that the library takes.
+	heartbeat = 500 * time.Millisecond
+	// createTimeout is how long the creation of a scan's consumer may take at first. While
+	// the engine elects who leads, nobody answers, ever: each further attempt may take
+	// twice as long, up to requestTimeout, since a busy engine is slow to answer too.
+	createTimeout = time.Second
 	// scanCheck is how often a scan with an end looks whether the end was
 	// purged away under it.
 	scanCheck = 500 * time.Millisecond
@@ -73,8 +79,12 @@ type scan struct {
 	want inbox.Scan
 	each func(inbox.Message) error
 
+	unanswered int // attempts to create a consumer since one succeeded
+
 	mu      sync.Mutex // held while each runs, and for the fields below
 	stopped bool
+	session int    // the number of the session that may give
+	given   uint64 // how many messages its consumer has delivered
 	last    uint64 // sequence of the message given last
 	end     uint64 // where a scan that does not follow ends; 0 is not known yet
 }
@@ -92,7 +102,7 @@ var errScanned = errors.New("everything was given")
 // run gives everything that is wanted, with as many consumers as it takes.
 func (s *scan) run(ctx context.Context) error {
 	for {
-		err := s.session(ctx)
+		err := s.read(ctx)
 		var own eachError
 		switch {
 		case errors.Is(err, errScanned):
@@ -102,7 +112,7 @@ func (s *scan) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		}
-		s.log.opts.Logger.Warn("scan of the log: begin again where it stood", "after", s.last, "error", err)
+		s.log.opts.Logger.Warn("scan of the log: begin again where it stood", "error", err)
 		if !s.log.pause(ctx, scanRetry) {
 			return unavailable("scan the log", errClosed)
 		}
@@ -112,17 +122,21 @@ func (s *scan) run(ctx context.Context) error {
 // eachError sets what each returned apart from troubles with the engine.
 type eachError struct{ error }
 
-// session reads with one ordered consumer until the end, or trouble.
-func (s *scan) session(ctx context.Context) error {
+// read is one session: it reads with one consumer until the end, or trouble. Whatever
+// happens to the consumer ends it, so that the next begins at once with another one: the
+// library's own ordered consumer would not hear that the server of its consumer shuts
+// down, and waits ten seconds for a new one while nobody leads.
+func (s *scan) read(ctx context.Context) error {
 	if !s.want.Newest {
 		// What begins after this is not wanted, so the end is taken first.
 		if over, err := s.findEnd(ctx); over || err != nil {
 			return errors.Join(err, overError(over))
 		}
 	}
-	create, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	consumer, err := s.log.js.OrderedConsumer(create, streamName, s.config())
+	lost := s.log.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
+	defer s.log.nc.RemoveStatusListener(lost)
+	session, after := s.begin()
+	consumer, err := s.create(ctx, after)
 	if err != nil {
 		return fmt.Errorf("create a consumer: %w", err)
 	}
@@ -134,22 +148,55 @@ func (s *scan) session(ctx context.Context) error {
 			return errors.Join(err, overError(over))
 		}
 	}
-	messages, err := consumer.Messages(
-		jetstream.PullMaxMessagesWithBytesLimit(pullMessages, pullBytes),
-		jetstream.PullHeartbeat(heartbeat))
+	over := make(chan error, 1) // the first reason is the one
+	end := func(err error) {
+		select {
+		case over <- err:
+		default:
+		}
+	}
+	reading, err := consumer.Consume(func(m jetstream.Msg) {
+		if err := s.give(session, m); err != nil {
+			end(err)
+		}
+	}, jetstream.PullMaxMessagesWithBytesLimit(pullMessages, pullBytes), jetstream.PullHeartbeat(heartbeat),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { end(err) }))
 	if err != nil {
 		return fmt.Errorf("read from a consumer: %w", err)
 	}
-	defer messages.Stop()
-	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return fmt.Errorf("read the next message: %w", err)
-		}
-		if err := s.give(m); err != nil {
-			return err
-		}
+	defer reading.Stop()
+	select {
+	case err := <-over:
+		return err
+	case <-lost: // with what was on its way
+		return errors.New("the connection was lost")
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+}
+
+// create makes a consumer that begins after a sequence.
+func (s *scan) create(ctx context.Context, after uint64) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(createTimeout<<s.unanswered, requestTimeout))
+	defer cancel()
+	consumer, err := s.log.js.CreateConsumer(ctx, streamName, s.config(after))
+	switch {
+	case err == nil:
+		s.unanswered = 0
+	case errors.Is(err, context.DeadlineExceeded):
+		s.unanswered = min(s.unanswered+1, 3)
+	}
+	return consumer, err
+}
+
+// begin lets nobody but the session whose number it returns give, from after what was
+// given last.
+func (s *scan) begin() (session int, after uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.session++
+	s.given = 0
+	return s.session, s.last
 }
 
 func overError(over bool) error {
@@ -159,23 +206,20 @@ func overError(over bool) error {
 	return nil
 }
 
-// config resumes after what was given. A scan for the newest messages then goes
+// config resumes after what was given last. A scan for the newest messages then goes
 // on with all messages: more than wanted, and nothing less.
-func (s *scan) config() jetstream.OrderedConsumerConfig {
-	c := jetstream.OrderedConsumerConfig{
-		InactiveThreshold: consumerLinger,
-		// The library doubles its pauses up to 10 s and cannot be stopped
-		// meanwhile. One attempt, and run begins anew.
-		MaxResetAttempts: 1,
-	}
-	if s.want.Subject != "" {
-		c.FilterSubjects = []string{s.want.Subject}
+func (s *scan) config(after uint64) jetstream.ConsumerConfig {
+	c := jetstream.ConsumerConfig{
+		FilterSubject: s.want.Subject,
+		// Of one server and in memory: it costs least, and the next one knows where to begin.
+		AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: consumerLinger,
 	}
 	switch {
-	case s.last > 0:
-		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, s.last+1
+	case after > 0:
+		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, after+1
 	case s.want.Newest:
 		c.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+		c.FilterSubject = cmp.Or(c.FilterSubject, ">") // without one the engine takes no such consumer
 	case s.want.From > 1:
 		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, s.want.From
 	default:
@@ -234,8 +278,8 @@ func (s *scan) endPurged(ctx context.Context) bool {
 	return err == nil && b.First > end
 }
 
-// give hands on one message. It returns errScanned at the end.
-func (s *scan) give(m jetstream.Msg) error {
+// give hands on one message of a session. It returns errScanned at the end.
+func (s *scan) give(session int, m jetstream.Msg) error {
 	meta, err := m.Metadata()
 	if err != nil {
 		return fmt.Errorf("read a message's sequence: %w", err)
@@ -243,8 +287,11 @@ func (s *scan) give(m jetstream.Msg) error {
 	seq := meta.Sequence.Stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped {
+	if s.stopped || session != s.session {
 		return context.Canceled
+	}
+	if s.given++; meta.Sequence.Consumer != s.given { // nobody repeats what was lost on the way
+		return fmt.Errorf("the consumer's message %d came in the place of %d", meta.Sequence.Consumer, s.given)
 	}
 	if seq <= s.last && !s.want.Newest {
 		return fmt.Errorf("message %d came after %d", seq, s.last)
@@ -253,10 +300,12 @@ func (s *scan) give(m jetstream.Msg) error {
 	// Cloned, because the view keeps the data, and with it would keep the header.
 	if seq >= s.want.From && (s.end == 0 || seq <= s.end) {
 		if err := s.each(inbox.Message{Seq: seq, Subject: m.Subject(), Data: bytes.Clone(m.Data()), Time: meta.Timestamp}); err != nil {
+			s.stopped = true
 			return eachError{err}
 		}
 	}
 	if s.end != 0 && seq >= s.end {
+		s.stopped = true
 		return errScanned
 	}
 	return nil

@@ -60,15 +60,17 @@ func (l *Log) side(ctx context.Context, c jetstream.StreamConfig) (jetstream.Str
 	return stream, nil
 }
 
-// forgetConsumer removes the consumer, so that many short scans leave nothing
-// behind.
+// forgetConsumer has the consumer removed, so that many short scans leave nothing
+// behind. It waits for nothing: where nobody leads, nobody answers.
 func (l *Log) forgetConsumer(stream string, c jetstream.Consumer) {
 	info := c.CachedInfo()
 	if info == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-	defer cancel()
-	// One that cannot be removed now lingers for a while; that is all.
-	_ = l.js.DeleteConsumer(ctx, stream, info.Name)
+	go func() { // ends with the answer, or after requestTimeout
+		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+		defer cancel()
+		// One that cannot be removed now lingers for a while; that is all.
+		_ = l.js.DeleteConsumer(ctx, stream, info.Name)
+	}()
 }
