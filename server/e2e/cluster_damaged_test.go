@@ -67,6 +67,16 @@ func (d *damagedCluster) awaitEntries(s *server) {
 	}
 }
 
+// awaitReady waits until a node's own files have what the others have.
+func (d *damagedCluster) awaitReady(s *server) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), patience)
+	defer cancel()
+	if waitFor(ctx, nil, func() bool { return s.ready(ctx) }); ctx.Err() != nil {
+		d.t.Fatalf("%s is not ready\n%s", s.flags[1], s.log)
+	}
+}
+
 // wantSameCopies stops the nodes, and wants their own files to have the same of the log.
 func (d *damagedCluster) wantSameCopies() {
 	d.t.Helper()
@@ -98,6 +108,7 @@ func TestANodeOfAClusterGetsATornEndFromTheOthers(t *testing.T) {
 	d.publish("afterwards", d.nodes...)
 	for _, s := range d.nodes {
 		d.awaitEntries(s)
+		d.awaitReady(s)
 	}
 	d.wantSameCopies()
 }
@@ -124,6 +135,7 @@ func TestADamagedNodeOfAClusterBeginsAnew(t *testing.T) {
 	for _, s := range d.nodes {
 		d.awaitEntries(s)
 	}
+	d.awaitReady(bad) // it serves what the others have before it has it itself
 	// With one of the others gone everything is up to the one that began anew.
 	gone := d.others(bad)[0]
 	gone.kill()
@@ -131,5 +143,6 @@ func TestADamagedNodeOfAClusterBeginsAnew(t *testing.T) {
 	d.awaitEntries(bad)
 	gone.start()
 	d.awaitEntries(gone)
+	d.awaitReady(gone)
 	d.wantSameCopies()
 }

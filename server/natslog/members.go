@@ -38,6 +38,21 @@ func membersOf(info *jetstream.StreamInfo) Members {
 // whole says whether all servers have everything.
 func (m Members) whole() bool { return m.Current == m.Stored }
 
+// Joined says what this node of a cluster still lacks of what the others have, until it
+// has had everything once: it counts for the quorum only then, so that no other node
+// should be stopped before. It is nil for a log that has one node, or is elsewhere. It may
+// be called concurrently, and takes up to some milliseconds.
+func (l *Log) Joined() error {
+	if l.engine == nil || l.opts.Cluster == nil || l.joined.Load() {
+		return nil
+	}
+	if health := l.engine.server.Healthz(nil); health.Error != "" {
+		return fmt.Errorf("this node does not have yet what the others have: %s", health.Error)
+	}
+	l.joined.Store(true)
+	return nil
+}
+
 // Leads says whether this process's own engine leads the log, and so decides what
 // comes next in it.
 func (l *Log) Leads() bool {

@@ -121,6 +121,7 @@ type Log struct {
 	js      jetstream.JetStream
 	stream  jetstream.Stream
 	appends *appends
+	joined  atomic.Bool // has had everything that the other nodes have
 	full    atomic.Bool
 	scant   atomic.Bool   // hardly anything is free
 	broken  chan struct{} // closed when the engine met a full disk and there is room again

@@ -320,7 +320,7 @@ func (n *node) makeDoors(ctx context.Context) (err error) {
 		Backup:  n.backup,
 		Limiter: n.limiter,
 		Trace:   n.tracer,
-		Metrics: n.metrics, Logger: n.logger,
+		Metrics: n.metrics, Logger: n.logger, Ready: n.log.Joined,
 		Origins:     n.conf.AllowedOrigins,
 		Connections: n.conf.Connections, AuthTimeout: n.conf.AuthTimeout, DeadAfter: n.conf.DeadAfter,
 		Limits: transports.Limits{
