@@ -75,14 +75,14 @@ func newCheck(t *testing.T, lasts time.Duration, readers int) *check {
 var checkFlags = []string{"--fold", "1s", "--lease", "3s"}
 
 func TestCheckerOfAnEmbeddedCluster(t *testing.T) {
-	c := newCheck(t, 40*time.Second, 60)
+	c := newCheck(t, 40*time.Second, 300)
 	nodes, faults := wiredCluster(t, c.rng, checkFlags...)
 	c.nodes = nodes
 	c.run(faults)
 }
 
 func TestCheckerOfAnExternalCluster(t *testing.T) {
-	c := newCheck(t, 20*time.Second, 40)
+	c := newCheck(t, 20*time.Second, 300)
 	nodes, faults := externalCluster(t, c.rng, checkFlags...)
 	c.nodes = nodes
 	c.run(faults)
