@@ -57,7 +57,7 @@ func (b *bench) startServerOn(ctx context.Context, core int, dir string, flags .
 	s.process, err = startProcess(ctx, core, exec.Command(b.binary, append([]string{"serve", "--data", s.data(),
 		"--http", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--admin", "public", "--jwt-hs256-file", secretFile,
 		"--drain", "0s", "--stream-lifetime", "1h", "--device-time", "trust", "--log-format", "json",
-		"--requests-per-user", "0"}, flags...)...))
+		"--requests-per-user", "0", "--connections", "19900"}, flags...)...))
 	if err != nil {
 		return nil, err
 	}

@@ -68,14 +68,14 @@ type Stream struct {
 
 	// Of the goroutine at turn. Times are those of the pump's clock.
 	begun     bool
+	unsettled bool          // the client has not taken all of the last flush
+	reaches   bool          // it delivers something, which is reach
+	flying    int32         // the entries in it, which are no more than Limits.FlushEntries
 	counts    inbox.Counts  // as last told
 	said      time.Duration // when something was last flushed
 	quiet     time.Duration // how long it may be silent after that
 	rotates   time.Duration // when its life is over; 0 is never
 	expires   time.Duration // when its right to read is over; 0 is never
-	unsettled bool          // the client has not taken all of the last flush
-	flying    int           // the entries in it
-	reaches   bool          // it delivers something, which is reach
 	reach     inbox.Reach
 	left      *rest // of a batch that was told in part
 	ending    error // bye was told; this is why
@@ -251,7 +251,7 @@ func (st *Stream) part(p *Part) {
 // flush sends what was collected, with so many entries in it.
 func (st *Stream) flush(entries int) {
 	done, err := st.e.Flush()
-	if st.flying = entries; err != nil {
+	if st.flying = int32(entries); err != nil { //nolint:gosec // see there
 		st.finish(err)
 		return
 	}
@@ -273,7 +273,7 @@ func (st *Stream) settle() {
 // taken notes that the client's side has all of the last flush.
 func (st *Stream) taken() {
 	st.said = st.p.now()
-	st.s.delivered(st.flying)
+	st.s.delivered(int(st.flying))
 	if st.reaches {
 		st.reaches = false
 		st.s.Reached(st.reach)

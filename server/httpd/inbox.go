@@ -51,7 +51,7 @@ func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 	counted.Opened()
 	err := poll.Serve(c.Response(), c.Request(), client(id), o, func(end func(error)) {
 		waits = true
-		leave = s.join(id, false, nil, end)
+		leave = s.join(&id, false, nil, end)
 	}, func(why error) {
 		counted.Closed(reasonOf(why))
 		s.traceEnded(id.User, name, why)
@@ -100,7 +100,7 @@ func (s *Server) getStream(c echo.Context) error {
 	}, func(st *transports.Stream) {
 		connection = s.o.Presence.Connect(id.User, bySSE)
 		reached = s.reached(connection.Subscribe(), bySSE)
-		leave = s.join(id, true, connection, st.End)
+		leave = s.join(&id, true, connection, st.End)
 		s.sse.Opened()
 	}, func(why error) {
 		s.sse.Closed(reasonOf(why))

@@ -213,7 +213,7 @@ func (s *sessions) settle() {
 // runs.
 func (s *Server) session(ctx context.Context, id auth.Identity, stream bool) (_ context.Context, leave func()) {
 	ctx, end := context.WithCancelCause(ctx)
-	out := s.join(id, stream, nil, end)
+	out := s.join(&id, stream, nil, end)
 	return ctx, func() {
 		out()
 		end(nil)
@@ -223,10 +223,10 @@ func (s *Server) session(ctx context.Context, id auth.Identity, stream bool) (_ 
 // join is a session of somebody known, looked at once more, since he may have been
 // revoked in between. present is that of a stream. end ends it with a cause, as in
 // enter.
-func (s *Server) join(id auth.Identity, stream bool, present *presence.Connection, end func(cause error)) (leave func()) {
+func (s *Server) join(who *auth.Identity, stream bool, present *presence.Connection, end func(cause error)) (leave func()) {
 	one := s.sessions.enter(stream, end)
 	one.present = present
-	s.sit(one, &id)
+	s.sit(one, who)
 	return func() { s.sessions.leave(one) }
 }
 

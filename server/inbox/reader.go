@@ -152,13 +152,14 @@ type Reader struct {
 	user  string
 	extra []string // groups besides the directory's
 	start Start
-	begun bool
 	given string // the text of pos where it came from outside
 	pos   Cursor
 	seen  uint64 // in Plain mode: everything up to here has been looked at
-	asked bool   // the log's leader was asked, as pos was above the head
 
+	begun    bool
+	asked    bool // the log's leader was asked, as pos was above the head
 	caughtUp bool // with what this node had appended when the reading began
+	counted  bool // counts are what he was told
 
 	// before is the place that the last look began from: one whose bodies could
 	// not be read leaves the reader there.
@@ -171,7 +172,6 @@ type Reader struct {
 	gen, version uint64
 	m            *membership
 	counts       Counts
-	counted      bool
 
 	w      waiter
 	rung   chan struct{} // of Next

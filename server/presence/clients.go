@@ -64,8 +64,10 @@ func (r *Registry) each(user string, f func(*Connection)) {
 		}
 		return
 	}
-	for c := range r.connections {
-		f(c)
+	for _, his := range r.of {
+		for _, c := range his {
+			f(c)
+		}
 	}
 }
 
@@ -81,8 +83,8 @@ func (c *Connection) place() place {
 
 // seen is when a client was heard of last; under the registry's lock.
 func (c *Connection) seen(now time.Time) time.Time {
-	if c.polls.user != "" && c.asking == 0 {
-		return c.asked
+	if away, since := c.away(); away {
+		return since
 	}
 	return now
 }

@@ -195,7 +195,7 @@ func (r *Registry) streams(user string) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.of[user] {
-		if c.polls.user == "" {
+		if c.polls == nil {
 			n++
 		}
 	}

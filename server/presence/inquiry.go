@@ -167,7 +167,7 @@ func (c *Cluster) Nodes() []Node {
 	now := time.Now()
 	r := c.o.Registry
 	r.mu.Lock()
-	all := []Node{{r.o.Node, r.o.Run, len(r.of), len(r.connections), now}}
+	all := []Node{{r.o.Node, r.o.Run, len(r.of), r.connections, now}}
 	r.mu.Unlock()
 	c.mu.RLock()
 	for _, p := range c.peers {

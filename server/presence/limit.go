@@ -68,7 +68,7 @@ func (c *Cluster) enforce(user string, now time.Time) {
 	r := c.o.Registry
 	r.mu.Lock()
 	for _, one := range r.of[user] {
-		if one.polls.user == "" {
+		if one.polls == nil {
 			all = append(all, stream{one.id, r.o.Run, one})
 		}
 	}

@@ -83,9 +83,7 @@ func (r *Registry) count(all *census) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.o.Now()
-	for c := range r.connections {
-		all.add(c.user, Over{c.transport, 1, c.since, c.seen(now), r.here})
-	}
+	r.each("", func(c *Connection) { all.add(c.user, Over{c.transport, 1, c.since, c.seen(now), r.here}) })
 }
 
 // page is what was asked for.

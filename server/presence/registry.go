@@ -62,7 +62,7 @@ type Registry struct {
 
 	mu          sync.Mutex
 	last        uint64 // id given out, here or at another node that was heard of
-	connections map[*Connection]struct{}
+	connections int
 	of          map[string][]*Connection // by user, the oldest first
 	pollers     map[poller]*Connection
 	sessions    []*Session
@@ -87,8 +87,7 @@ func New(o Options) *Registry {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Registry{o: o, connections: map[*Connection]struct{}{}, of: map[string][]*Connection{}, pollers: map[poller]*Connection{},
-		here: []string{o.Node}}
+	return &Registry{o: o, of: map[string][]*Connection{}, pollers: map[poller]*Connection{}, here: []string{o.Node}}
 }
 
 // SetAway changes Options.Away.
@@ -113,12 +112,24 @@ type Connection struct {
 
 	// Guarded by the registry's lock.
 	session *Session // nil while nothing is delivered
-	polls   poller
-	asking  int       // polls under way
-	asked   time.Time // when the last one ended
-	noted   bool      // it is among those that have changed
-	told    bool      // other nodes know of it
+	polls   *polling // nil of a stream
+	noted   bool     // it is among those that have changed
+	told    bool     // other nodes know of it
 	gone    bool
+}
+
+// A polling is what polls have besides what a stream has.
+type polling struct {
+	under int       // way
+	ended time.Time // the last one
+}
+
+// away says whether a poller is not asking, and since when.
+func (c *Connection) away() (away bool, since time.Time) {
+	if c.polls == nil {
+		return false, time.Time{}
+	}
+	return c.polls.under == 0, c.polls.ended
 }
 
 // Connect notes a client's connection; Close it when it is over.
@@ -157,14 +168,14 @@ func (c *Connection) Listen(destination string) (done func()) {
 func (r *Registry) add(c *Connection) {
 	r.last++
 	c.id = r.last
-	r.connections[c] = struct{}{}
+	r.connections++
 	r.of[c.user] = append(r.of[c.user], c)
 	r.change(c)
 }
 
 // remove needs the lock.
 func (r *Registry) remove(c *Connection) {
-	delete(r.connections, c)
+	r.connections--
 	his := slices.DeleteFunc(r.of[c.user], func(other *Connection) bool { return other == c })
 	if r.of[c.user] = his; len(his) == 0 {
 		delete(r.of, c.user)
@@ -230,12 +241,12 @@ func (r *Registry) Poll(user, transport string, groups []string) (s *Session, do
 	c := r.pollers[key]
 	comes := c == nil
 	if comes {
-		c = &Connection{r: r, user: user, transport: transport, since: r.o.Now(), polls: key}
+		c = &Connection{r: r, user: user, transport: transport, since: r.o.Now(), polls: &polling{}}
 		r.add(c)
 		r.begin(c).shared = new(sync.Mutex)
 		r.pollers[key] = c
 	}
-	c.asking++
+	c.polls.under++
 	r.change(c)
 	s = c.session
 	r.mu.Unlock()
@@ -246,8 +257,8 @@ func (r *Registry) Poll(user, transport string, groups []string) (s *Session, do
 	return s, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		c.asking--
-		c.asked = r.o.Now()
+		c.polls.under--
+		c.polls.ended = r.o.Now()
 		r.change(c)
 	}
 }
@@ -272,7 +283,7 @@ func (r *Registry) Sweep() {
 	r.mu.Lock()
 	now := r.o.Now()
 	for key, c := range r.pollers {
-		if c.asking == 0 && now.Sub(c.asked) >= r.o.Away {
+		if away, since := c.away(); away && now.Sub(since) >= r.o.Away {
 			delete(r.pollers, key)
 			gone = append(gone, c)
 		}

@@ -81,11 +81,12 @@ func (c *Connection) tellChange(d *digest) {
 }
 
 func (c *Connection) touch() touch {
-	return touch{id: c.id, away: c.polls.user != "" && c.asking == 0, seen: c.asked}
+	away, since := c.away()
+	return touch{id: c.id, away: away, seen: since}
 }
 
 func (c *Connection) arrival() arrival {
-	return arrival{id: c.id, user: c.user, transport: c.transport, since: c.since, poll: c.polls.user != "", touch: c.touch()}
+	return arrival{id: c.id, user: c.user, transport: c.transport, since: c.since, poll: c.polls != nil, touch: c.touch()}
 }
 
 // all tells all that has been told of this node, once more. What is new, or has
@@ -93,12 +94,12 @@ func (c *Connection) arrival() arrival {
 func (s *sender) all() {
 	r := s.c.o.Registry
 	r.mu.Lock()
-	there := make([]*Connection, 0, len(r.connections))
-	for c := range r.connections {
+	there := make([]*Connection, 0, r.connections)
+	r.each("", func(c *Connection) {
 		if c.told {
 			there = append(there, c)
 		}
-	}
+	})
 	r.mu.Unlock()
 	for part := uint64(0); ; part++ {
 		n := min(len(there), maxDigest)

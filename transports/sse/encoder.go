@@ -22,7 +22,7 @@ type encoder struct {
 	pad     int
 
 	// taken is called with the connection once the stream begins, or with nil
-	// where it cannot be had.
+	// where it cannot be had. Nil afterwards: a stream that lasts keeps nothing for it.
 	taken func(net.Conn)
 
 	begun             bool             // the headers are out
@@ -228,7 +228,7 @@ func (e *encoder) begin() error {
 	conn, _, err := e.rc.Hijack()
 	if err != nil {
 		e.w.WriteHeader(http.StatusOK)
-		e.taken(nil)
+		e.handOver(nil)
 		return nil //nolint:nilerr // then it goes this way
 	}
 	if tcp, ok := transports.Unwrap(conn).(interface{ SetWriteBuffer(bytes int) error }); ok {
@@ -244,6 +244,11 @@ func (e *encoder) begin() error {
 	e.B = slices.Insert(e.B, 0, head.Bytes()...)
 	e.wire = transports.NewWire(conn, e.timeout)
 	e.w, e.rc = nil, nil
-	e.taken(conn)
+	e.handOver(conn)
 	return nil
+}
+
+func (e *encoder) handOver(conn net.Conn) {
+	e.taken(conn)
+	e.taken = nil
 }
