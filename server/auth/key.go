@@ -158,7 +158,7 @@ type keySet struct {
 	named    map[name]key
 	nameless map[string][]key // by algorithm
 	byAlg    map[string][]key
-	seen     *cache[claims]
+	seen     *cache[*claims]
 }
 
 type name struct{ alg, kid string }
@@ -167,7 +167,7 @@ type name struct{ alg, kid string }
 func newKeySet(keys []key, accepts func(alg string) bool, cacheSize int) *keySet {
 	s := &keySet{
 		accepts: accepts, ids: map[string]bool{},
-		named: map[name]key{}, nameless: map[string][]key{}, byAlg: map[string][]key{}, seen: newCache[claims](cacheSize),
+		named: map[name]key{}, nameless: map[string][]key{}, byAlg: map[string][]key{}, seen: newCache[*claims](cacheSize),
 	}
 	for _, k := range keys {
 		if k.kid == "" {

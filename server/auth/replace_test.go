@@ -17,7 +17,7 @@ func TestKeysAreReplacedWhileTokensAreVerified(t *testing.T) {
 	v.Changed(func() { changes++ })
 	byRSA, byEC, bySecret := tokenOf(t, rs256, ""), tokenOf(t, es256, ""), tokenOf(t, hs256, "")
 	id, err := v.Verify(t.Context(), byRSA)
-	if err != nil || !v.Vouches(id) || !v.Vouches(Identity{User: "of a session"}) {
+	if err != nil || !v.Vouches(id) || !v.Vouches(&Identity{User: "of a session"}) {
 		t.Fatalf("%+v, %v", id, err)
 	}
 	// With its successor, whose algorithm is another one, beside it.

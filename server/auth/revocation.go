@@ -88,7 +88,7 @@ func (r Revocation) normal(now time.Time) (Revocation, error) {
 }
 
 // Matches says whether the revocation takes back the token behind the identity.
-func (r Revocation) Matches(id Identity) bool {
+func (r Revocation) Matches(id *Identity) bool {
 	named := r.TokenID != "" && r.TokenID == id.TokenID || r.User != "" && r.User == id.User
 	return named && precedes(id.IssuedAt, r.Before)
 }

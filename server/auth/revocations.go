@@ -141,7 +141,7 @@ func (r *Revocations) Changed(f func(Revocation)) {
 }
 
 // Revoked says whether the token behind the identity has been taken back.
-func (r *Revocations) Revoked(id Identity) bool {
+func (r *Revocations) Revoked(id *Identity) bool {
 	r.mu.RLock()
 	token, byToken := r.tokens[id.TokenID]
 	user, byUser := r.users[id.User]
@@ -153,7 +153,7 @@ func (r *Revocations) Revoked(id Identity) bool {
 	return byToken && token.covers(id, now) || byUser && user.covers(id, now)
 }
 
-func (e revoked) covers(id Identity, now time.Time) bool {
+func (e revoked) covers(id *Identity, now time.Time) bool {
 	return now.Before(e.until) && precedes(id.IssuedAt, e.before)
 }
 

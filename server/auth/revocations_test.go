@@ -16,12 +16,12 @@ import (
 
 func TestWhatARevocationTakesBack(t *testing.T) {
 	before := func(d time.Duration) time.Time { return start.Add(d) }
-	token := Identity{User: "ada", TokenID: "t1", IssuedAt: start}
-	undated := Identity{User: "ada", TokenID: "t1"}
-	nameless := Identity{User: "ada", IssuedAt: start}
+	token := &Identity{User: "ada", TokenID: "t1", IssuedAt: start}
+	undated := &Identity{User: "ada", TokenID: "t1"}
+	nameless := &Identity{User: "ada", IssuedAt: start}
 	for name, c := range map[string]struct {
 		revocation Revocation
-		id         Identity
+		id         *Identity
 		want       bool
 	}{
 		"the token":                     {Revocation{TokenID: "t1"}, token, true},
@@ -127,7 +127,7 @@ func TestNarrowerRevocationUndoesNothing(t *testing.T) {
 	r := NewRevocations(store, RevocationOptions{Now: now})
 	run(t, r)
 	issued := start.Add(-time.Minute)
-	for _, id := range []Identity{{User: "ada", IssuedAt: issued}, {User: "bob", TokenID: "t1", IssuedAt: issued}} {
+	for _, id := range []*Identity{{User: "ada", IssuedAt: issued}, {User: "bob", TokenID: "t1", IssuedAt: issued}} {
 		if !r.Revoked(id) {
 			t.Errorf("%+v came back", id)
 		}
@@ -179,7 +179,7 @@ func TestRevocationIsToldOnceOnEveryNode(t *testing.T) {
 				t.Errorf("%s heard %v, want %v", name, *got, want)
 			}
 		}
-		if !nodes["there"].Revoked(Identity{User: "ada"}) {
+		if !nodes["there"].Revoked(&Identity{User: "ada"}) {
 			t.Error("the other node knows nothing")
 		}
 	})
@@ -203,11 +203,11 @@ func TestRevocationsAreForgottenInTime(t *testing.T) {
 		if err := revoke("t0"); err != nil {
 			t.Errorf("one that is known: %v", err)
 		}
-		if !r.Revoked(Identity{TokenID: "t1"}) {
+		if !r.Revoked(&Identity{TokenID: "t1"}) {
 			t.Error("forgotten too early")
 		}
 		pass(1)
-		if r.Revoked(Identity{TokenID: "t1"}) || !r.Revoked(Identity{TokenID: "t0"}) {
+		if r.Revoked(&Identity{TokenID: "t1"}) || !r.Revoked(&Identity{TokenID: "t0"}) {
 			t.Error("want the one forgotten, and the other, made again, not")
 		}
 		if err := revoke("more"); err != nil {
@@ -232,11 +232,11 @@ func TestRevocationsOfOtherNodesAreNeverRefused(t *testing.T) {
 	store.set("jti.empty", []byte("{}"))
 	run(t, b)
 	for n := range 3 * minSweep {
-		if !b.Revoked(Identity{TokenID: fmt.Sprint("t", n)}) {
+		if !b.Revoked(&Identity{TokenID: fmt.Sprint("t", n)}) {
 			t.Fatalf("t%d got in", n)
 		}
 	}
-	if b.count() != 3*minSweep || b.Revoked(Identity{}) {
+	if b.count() != 3*minSweep || b.Revoked(&Identity{}) {
 		t.Error("what made no sense was remembered")
 	}
 }
@@ -248,7 +248,7 @@ func TestRevokeStoresOrFails(t *testing.T) {
 	if err := r.Revoke(t.Context(), Revocation{User: "ada"}); !errors.Is(err, inbox.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
-	if r.Revoked(Identity{User: "ada"}) {
+	if r.Revoked(&Identity{User: "ada"}) {
 		t.Error("in force here, and nowhere else")
 	}
 }
@@ -258,7 +258,7 @@ func BenchmarkRevoked(b *testing.B) {
 	for n := range 100_000 {
 		r.apply(revocationBody{TokenID: fmt.Sprint("t", n), At: time.Now()})
 	}
-	id := Identity{User: "ada", TokenID: "none"}
+	id := &Identity{User: "ada", TokenID: "none"}
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
 			if r.Revoked(id) {

@@ -17,7 +17,7 @@ type Resolver interface {
 // opaque sessions besides tokens: a JWT is verified, anything else is asked of
 // Sessions in their order, until one knows it. ErrUnavailable of one is the
 // answer only if no other knows it.
-func (g *Gate) Resolve(ctx context.Context, token string) (Identity, error) {
+func (g *Gate) Resolve(ctx context.Context, token string) (*Identity, error) {
 	if strings.Count(token, ".") == 2 || len(g.Sessions) == 0 {
 		return g.Verify(ctx, token)
 	}
@@ -26,10 +26,10 @@ func (g *Gate) Resolve(ctx context.Context, token string) (Identity, error) {
 		id, err := sessions.Resolve(ctx, token)
 		switch {
 		case err == nil:
-			return g.present(id)
+			return g.present(&id)
 		case errors.Is(err, ErrUnavailable) || !errors.Is(unknown, ErrUnavailable):
 			unknown = err
 		}
 	}
-	return Identity{}, unknown
+	return nil, unknown
 }

@@ -95,7 +95,7 @@ type ticketBody struct {
 // Issue makes a ticket for whom a token speaks. ttl is how long it can be
 // redeemed, which is never beyond the token. Errors: ErrExpired, ErrTooMany,
 // ErrUnavailable.
-func (t *Tickets) Issue(ctx context.Context, id Identity) (ticket string, ttl time.Duration, err error) {
+func (t *Tickets) Issue(ctx context.Context, id *Identity) (ticket string, ttl time.Duration, err error) {
 	now := t.now()
 	if ttl = min(TicketTTL, id.Expires.Sub(now)); ttl <= 0 {
 		return "", 0, fmt.Errorf("issue a ticket: %w", ErrExpired)
@@ -125,26 +125,26 @@ var errTicket = invalid("the ticket is unknown, used or over")
 // when the token behind it does, and is revoked with it. Errors: ErrInvalid for a
 // ticket that is unknown, used or over; ErrExpired when the token is; and
 // ErrUnavailable, after which the ticket may be used up.
-func (t *Tickets) Redeem(ctx context.Context, ticket string) (Identity, error) {
+func (t *Tickets) Redeem(ctx context.Context, ticket string) (*Identity, error) {
 	if !isTicket(ticket) {
-		return Identity{}, errTicket
+		return nil, errTicket
 	}
 	value, err := t.store.Take(ctx, ticketKey(ticket))
 	switch {
 	case errors.Is(err, inbox.ErrNotFound):
-		return Identity{}, errTicket
+		return nil, errTicket
 	case err != nil:
-		return Identity{}, fmt.Errorf("redeem a ticket: %w: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("redeem a ticket: %w: %w", ErrUnavailable, err)
 	}
 	var b ticketBody
 	if err := json.Unmarshal(value, &b); err != nil || b.User == "" {
 		t.log.Error("a stored ticket that is none", "error", err)
-		return Identity{}, errTicket
+		return nil, errTicket
 	}
 	if !t.now().Before(b.Expires) {
-		return Identity{}, fmt.Errorf("redeem a ticket: %w", ErrExpired)
+		return nil, fmt.Errorf("redeem a ticket: %w", ErrExpired)
 	}
-	return Identity{
+	return &Identity{
 		User: b.User, Groups: b.Groups, Scopes: parseScopes(b.Scope),
 		Expires: b.Expires, TokenID: b.TokenID, IssuedAt: b.IssuedAt, key: b.Key,
 	}, nil

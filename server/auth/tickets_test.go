@@ -17,8 +17,8 @@ import (
 )
 
 // ada is somebody whose token lasts an hour.
-func ada() Identity {
-	return Identity{
+func ada() *Identity {
+	return &Identity{
 		User: "ada", Groups: []string{"fleet-7", "night <shift>"}, Scopes: Scopes{ScopeAdmin, ScopeInbox},
 		Expires: time.Now().Add(time.Hour).UTC().Round(0), TokenID: "t1", IssuedAt: start,
 	}
@@ -27,7 +27,7 @@ func ada() Identity {
 // pass lets time go by, in a bubble of synctest.
 func pass(d time.Duration) { <-time.After(d) }
 
-func issue(t *testing.T, tickets *Tickets, id Identity) string {
+func issue(t *testing.T, tickets *Tickets, id *Identity) string {
 	t.Helper()
 	ticket, _, err := tickets.Issue(t.Context(), id)
 	if err != nil {

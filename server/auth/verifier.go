@@ -154,19 +154,19 @@ func (v *Verifier) Changed(f func()) {
 // among the keys. Where no token is behind it there is nothing to vouch for.
 //
 // Who ends what is open registers each session first and then asks.
-func (v *Verifier) Vouches(id Identity) bool {
+func (v *Verifier) Vouches(id *Identity) bool {
 	return id.key == "" || v.keys.Load().ids[id.key]
 }
 
 // Verify returns who the token speaks for, or ErrMissing, ErrInvalid, ErrExpired
 // or ErrUnavailable, wrapped. It waits only for the document of keys, when the
 // token's key is unknown; ctx ends the waiting.
-func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
+func (v *Verifier) Verify(ctx context.Context, token string) (*Identity, error) {
 	if token == "" {
-		return Identity{}, ErrMissing
+		return nil, ErrMissing
 	}
 	if len(token) > MaxToken {
-		return Identity{}, invalid("longer than %d bytes", MaxToken)
+		return nil, invalid("longer than %d bytes", MaxToken)
 	}
 	sum := sha256.Sum256([]byte(token))
 	set := v.keys.Load()
@@ -174,31 +174,34 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	if !known {
 		var err error
 		if c, set, err = v.open(ctx, token); err != nil {
-			return Identity{}, err
+			return nil, err
 		}
 	}
 	if err := c.checkTime(v.now()); err != nil {
 		if known && errors.Is(err, ErrExpired) {
 			set.seen.drop(sum)
 		}
-		return Identity{}, err
+		return nil, err
 	}
 	if !known {
 		set.seen.put(sum, c)
 	}
-	return c.Identity, nil
+	return &c.Identity, nil
 }
 
 // open verifies a token's signature and reads its claims, whose times are not
 // judged yet. It returns the keys that it was verified under.
-func (v *Verifier) open(ctx context.Context, s string) (claims, *keySet, error) {
+func (v *Verifier) open(ctx context.Context, s string) (*claims, *keySet, error) {
 	payload, by, set, err := v.verifySignature(ctx, s)
 	if err != nil {
-		return claims{}, nil, err
+		return nil, nil, err
 	}
 	c, err := v.claims.read(payload)
+	if err != nil {
+		return nil, nil, err
+	}
 	c.key = by
-	return c, set, err
+	return &c, set, nil
 }
 
 // verifySignature returns the payload that was signed, and the id of the key.

@@ -12,7 +12,7 @@ import (
 
 // postTicket is POST /v1/ticket (docs/protocol.md §1): it opens one connection,
 // once, for a client that cannot send headers.
-func (s *Server) postTicket(c echo.Context, id auth.Identity) error {
+func (s *Server) postTicket(c echo.Context, id *auth.Identity) error {
 	if s.o.Auth.Tickets == nil {
 		return errNotFound
 	}
@@ -29,7 +29,7 @@ func (s *Server) postTicket(c echo.Context, id auth.Identity) error {
 
 // postRevocation is POST /v1/revocations: tokens are taken back, by their id or
 // by their user. Whoever is connected with one is sent away.
-func (s *Server) postRevocation(c echo.Context, id auth.Identity) error {
+func (s *Server) postRevocation(c echo.Context, id *auth.Identity) error {
 	if s.o.Auth.Revocations == nil {
 		return errNotFound
 	}

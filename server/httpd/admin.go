@@ -39,7 +39,7 @@ func writeGroups(c echo.Context, groups []string) error {
 
 // change reads the name in the path and the groups in the body, and applies them; was
 // is what the name had before.
-func (s *Server) change(c echo.Context, id auth.Identity, what string, was func(name string) []string, put func(name string, groups []string) error) error {
+func (s *Server) change(c echo.Context, id *auth.Identity, what string, was func(name string) []string, put func(name string, groups []string) error) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (s *Server) change(c echo.Context, id auth.Identity, what string, was func(
 	return writeGroups(c, groups)
 }
 
-func (s *Server) getDevice(c echo.Context, _ auth.Identity) error {
+func (s *Server) getDevice(c echo.Context, _ *auth.Identity) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
@@ -72,13 +72,13 @@ func (s *Server) getDevice(c echo.Context, _ auth.Identity) error {
 	return writeGroups(c, groups)
 }
 
-func (s *Server) putDevice(c echo.Context, id auth.Identity) error {
+func (s *Server) putDevice(c echo.Context, id *auth.Identity) error {
 	return s.change(c, id, audit.PutDevice, s.groupsOf, func(name string, groups []string) error {
 		return s.o.Directory.PutDevice(c.Request().Context(), name, groups)
 	})
 }
 
-func (s *Server) deleteDevice(c echo.Context, id auth.Identity) error {
+func (s *Server) deleteDevice(c echo.Context, id *auth.Identity) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (s *Server) deleteDevice(c echo.Context, id auth.Identity) error {
 
 // getUser answers for every name: a user whom the directory does not have is one
 // without groups.
-func (s *Server) getUser(c echo.Context, _ auth.Identity) error {
+func (s *Server) getUser(c echo.Context, _ *auth.Identity) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
@@ -101,13 +101,13 @@ func (s *Server) getUser(c echo.Context, _ auth.Identity) error {
 	return writeGroups(c, s.o.Directory.User(name))
 }
 
-func (s *Server) putUser(c echo.Context, id auth.Identity) error {
+func (s *Server) putUser(c echo.Context, id *auth.Identity) error {
 	return s.change(c, id, audit.PutUser, s.o.Directory.User, func(name string, groups []string) error {
 		return s.o.Directory.PutUser(c.Request().Context(), name, groups)
 	})
 }
 
-func (s *Server) deleteUser(c echo.Context, id auth.Identity) error {
+func (s *Server) deleteUser(c echo.Context, id *auth.Identity) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func (e *importError) Unwrap() error { return e.error }
 
 // postDirectory is POST /v1/directory: JSON Lines of any length, as long as they
 // keep coming.
-func (s *Server) postDirectory(c echo.Context, id auth.Identity) error {
+func (s *Server) postDirectory(c echo.Context, id *auth.Identity) error {
 	t, err := mediaType(c)
 	if err != nil {
 		return err

@@ -81,7 +81,7 @@ func (s *Server) getAppPush(c echo.Context, sv *service, talks *apppush.Options)
 
 // postAppPush is POST /push: a message to users. It says how many of them are
 // online, at whichever node.
-func (s *Server) postAppPush(c echo.Context, id auth.Identity) error {
+func (s *Server) postAppPush(c echo.Context, id *auth.Identity) error {
 	var body struct {
 		ID      string          `json:"id"`
 		Users   []string        `json:"users"`

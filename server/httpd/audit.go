@@ -45,7 +45,7 @@ func (s *Server) operated(ctx context.Context, c transports.Client, op string, i
 }
 
 // administered keeps what an administrator did; details is what else there is to say.
-func (s *Server) administered(c echo.Context, id auth.Identity, what string, on []string, details any) {
+func (s *Server) administered(c echo.Context, id *auth.Identity, what string, on []string, details any) {
 	if s.o.Trail == nil {
 		return
 	}
@@ -57,7 +57,7 @@ func (s *Server) administered(c echo.Context, id auth.Identity, what string, on 
 }
 
 // getAudit is GET /v1/audit: who did what, the newest first.
-func (s *Server) getAudit(c echo.Context, _ auth.Identity) error {
+func (s *Server) getAudit(c echo.Context, _ *auth.Identity) error {
 	if s.o.Trail == nil {
 		return errNotFound
 	}

@@ -15,7 +15,7 @@ import (
 // postBackup is POST /v1/backup (docs/protocol.md §9): everything that is stored,
 // as it is made. What goes wrong on the way breaks the answer off, so that nobody
 // takes a part for the whole.
-func (s *Server) postBackup(c echo.Context, id auth.Identity) error {
+func (s *Server) postBackup(c echo.Context, id *auth.Identity) error {
 	if s.o.Backup == nil {
 		return errNotFound
 	}

@@ -44,7 +44,7 @@ func (s *Server) getChat(c echo.Context) error {
 	return s.publishes("chat", s.sendChat)(c)
 }
 
-func (s *Server) sendChat(c echo.Context, id auth.Identity) error {
+func (s *Server) sendChat(c echo.Context, id *auth.Identity) error {
 	q := c.QueryParams()
 	m := chatMessage{From: cmp.Or(q.Get("from"), id.User), To: q.Get("to"), Content: q.Get("content")}
 	o := s.o.Compat.Stomp

@@ -13,7 +13,7 @@ import (
 
 // postRead is POST /v1/inbox/read: the user has read up to a cursor, or these
 // items.
-func (s *Server) postRead(c echo.Context, id auth.Identity) error {
+func (s *Server) postRead(c echo.Context, id *auth.Identity) error {
 	var body struct {
 		Upto string   `json:"upto"`
 		IDs  []string `json:"ids"`
@@ -60,7 +60,7 @@ func (b *noticeBody) recipients(n *alarm.Notice) error {
 
 // postNotice is POST /v1/notices. An Idempotency-Key is the id of a notice that
 // has none.
-func (s *Server) postNotice(c echo.Context, id auth.Identity) error {
+func (s *Server) postNotice(c echo.Context, id *auth.Identity) error {
 	note(c).often = true
 	var body noticeBody
 	if err := s.readLongJSON(c, &body, maxIDsBody, false); err != nil {

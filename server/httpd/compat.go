@@ -78,15 +78,15 @@ func (s *Server) publishes(door string, h handler) echo.HandlerFunc {
 	}
 }
 
-func (s *Server) publisher(c echo.Context, door string) (auth.Identity, error) {
+func (s *Server) publisher(c echo.Context, door string) (*auth.Identity, error) {
 	id, err := s.identify(c, auth.ScopePublish)
 	if err == nil || !s.trusted(c) {
 		return id, err
 	}
 	if err := s.admit(c, door, auth.ScopePublish); err != nil {
-		return auth.Identity{}, err
+		return nil, err
 	}
-	return auth.Identity{User: door, Scopes: []string{auth.ScopePublish}}, s.loaded()
+	return &auth.Identity{User: door, Scopes: []string{auth.ScopePublish}}, s.loaded()
 }
 
 // trusted says whether a request comes from one of PublishFrom.

@@ -14,7 +14,7 @@ import (
 
 // getDeliveries is GET /v1/alarms/:id/deliveries: whom the alarm's last
 // announcement, or the entry ?seq=, has reached.
-func (s *Server) getDeliveries(c echo.Context, _ auth.Identity) error {
+func (s *Server) getDeliveries(c echo.Context, _ *auth.Identity) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
@@ -38,7 +38,7 @@ func (s *Server) getDeliveries(c echo.Context, _ auth.Identity) error {
 
 // getExplain is GET /v1/explain: why a user got an alarm, or the alarms of a
 // device, or did not. Whoever is no admin may ask about himself.
-func (s *Server) getExplain(c echo.Context, id auth.Identity) error {
+func (s *Server) getExplain(c echo.Context, id *auth.Identity) error {
 	q := explaining.Question{Alarm: c.QueryParam("alarm"), Device: c.QueryParam("device"), User: c.QueryParam("user")}
 	switch {
 	case q.User == "":
@@ -66,7 +66,7 @@ func (s *Server) getExplain(c echo.Context, id auth.Identity) error {
 }
 
 // getConnections is GET /v1/connections: who is connected, and to which node.
-func (s *Server) getConnections(c echo.Context, _ auth.Identity) error {
+func (s *Server) getConnections(c echo.Context, _ *auth.Identity) error {
 	type connection struct {
 		Connection string  `json:"connection"`
 		User       string  `json:"user"`

@@ -17,12 +17,12 @@ import (
 	"tocsin/transports/sse"
 )
 
-func client(id auth.Identity) transports.Client {
+func client(id *auth.Identity) transports.Client {
 	return transports.Client{User: id.User, Groups: id.Groups, Expires: id.Expires}
 }
 
 // client is the client with the address that the request came from.
-func (s *Server) client(c echo.Context, id auth.Identity) transports.Client {
+func (s *Server) client(c echo.Context, id *auth.Identity) transports.Client {
 	who := client(id)
 	who.From = from(c)
 	return who
@@ -30,7 +30,7 @@ func (s *Server) client(c echo.Context, id auth.Identity) transports.Client {
 
 // getInbox is GET /v1/inbox (docs/protocol.md §4). While the node goes down, no
 // poll waits.
-func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
+func (s *Server) getInbox(c echo.Context, id *auth.Identity) error {
 	note(c).long, note(c).often = true, true
 	o := poll.Options{
 		View: s.o.View, Pump: s.pump, Limits: s.o.Limits, Busy: s.limits.Load().Busy, Idle: s.limits.Load().Idle,
@@ -51,7 +51,7 @@ func (s *Server) getInbox(c echo.Context, id auth.Identity) error {
 	counted.Opened()
 	err := poll.Serve(c.Response(), c.Request(), client(id), o, func(end func(error)) {
 		waits = true
-		leave = s.join(&id, false, nil, end)
+		leave = s.join(id, false, nil, end)
 	}, func(why error) {
 		counted.Closed(reasonOf(why))
 		s.traceEnded(id.User, name, why)
@@ -100,7 +100,7 @@ func (s *Server) getStream(c echo.Context) error {
 	}, func(st *transports.Stream) {
 		connection = s.o.Presence.Connect(id.User, bySSE)
 		reached = s.reached(connection.Subscribe(), bySSE)
-		leave = s.join(&id, true, connection, st.End)
+		leave = s.join(id, true, connection, st.End)
 		s.sse.Opened()
 	}, func(why error) {
 		s.sse.Closed(reasonOf(why))

@@ -31,7 +31,7 @@ func (p *publishing) take(items []ingest.Item) {
 
 // postCloudEvents is POST /v1/ingest/cloudevents (docs/protocol.md §9), in any of
 // the three modes.
-func (s *Server) postCloudEvents(c echo.Context, id auth.Identity) error {
+func (s *Server) postCloudEvents(c echo.Context, id *auth.Identity) error {
 	if _, err := mediaType(c); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (s *Server) postCloudEvents(c echo.Context, id auth.Identity) error {
 // nothing but the status: it sends everything again after a 5xx, for as long as the
 // alerts last, and forgets about it after any other. So whatever could succeed
 // later fails all, and what never will is put aside.
-func (s *Server) postAlertmanager(c echo.Context, id auth.Identity) error {
+func (s *Server) postAlertmanager(c echo.Context, id *auth.Identity) error {
 	body, err := s.readBody(c, s.limits.Load().MaxBatchBytes)
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ const (
 )
 
 // getDeadLetters is GET /v1/deadletters: the newest, the newest first.
-func (s *Server) getDeadLetters(c echo.Context, _ auth.Identity) error {
+func (s *Server) getDeadLetters(c echo.Context, _ *auth.Identity) error {
 	if s.o.DeadLetters == nil {
 		return errNotFound
 	}
@@ -210,29 +210,29 @@ func (s *Server) postPagerDuty(c echo.Context) error {
 
 // identifyPagerDuty says who sent an event: what the request itself carries comes
 // first, unless a browser may have added it.
-func (s *Server) identifyPagerDuty(c echo.Context, routingKey string) (auth.Identity, error) {
+func (s *Server) identifyPagerDuty(c echo.Context, routingKey string) (*auth.Identity, error) {
 	_, from, _ := auth.FromRequest(c.Request(), true) // what is bad in it, identify tells
 	if from != "" && !from.Ambient() {
 		return s.identify(c, auth.ScopePublish)
 	}
 	if routingKey == "" {
-		return auth.Identity{}, auth.ErrMissing
+		return nil, auth.ErrMissing
 	}
 	id, err := s.o.Auth.Verify(c.Request().Context(), routingKey)
 	if err != nil {
-		return auth.Identity{}, s.strange(c, err)
+		return nil, s.strange(c, err)
 	}
 	note(c).user = id.User
 	if !id.Has(auth.ScopePublish) {
-		return auth.Identity{}, &scopeError{auth.ScopePublish}
+		return nil, &scopeError{auth.ScopePublish}
 	}
 	if err := s.admit(c, id.User, auth.ScopePublish); err != nil {
-		return auth.Identity{}, err
+		return nil, err
 	}
 	return id, s.loaded()
 }
 
-func (s *Server) publishOne(ctx context.Context, id auth.Identity, e *alarm.Event) error {
+func (s *Server) publishOne(ctx context.Context, id *auth.Identity, e *alarm.Event) error {
 	r := s.o.Alarms.Publish(ctx, id.User, []alarm.Event{*e})[0]
 	s.o.Metrics.Published(doorPagerDuty, r.Status, 1)
 	return r.Err
@@ -240,7 +240,7 @@ func (s *Server) publishOne(ctx context.Context, id auth.Identity, e *alarm.Even
 
 // acknowledge does what a reader does who acknowledges: it takes what he needs,
 // the scope inbox and an alarm that he sees.
-func (s *Server) acknowledge(ctx context.Context, who transports.Client, id auth.Identity, e *alarm.Event) error {
+func (s *Server) acknowledge(ctx context.Context, who transports.Client, id *auth.Identity, e *alarm.Event) error {
 	if !id.Has(auth.ScopeInbox) {
 		return &scopeError{auth.ScopeInbox}
 	}

@@ -125,7 +125,7 @@ type pushed struct {
 }
 
 // pushNotices is POST /notice/push: one notice, or a list.
-func (s *Server) pushNotices(c echo.Context, id auth.Identity) error {
+func (s *Server) pushNotices(c echo.Context, id *auth.Identity) error {
 	note(c).often = true
 	body, err := s.readBody(c, s.limits.Load().MaxBatchBytes)
 	if err != nil {

@@ -91,7 +91,7 @@ func appendDone(b []byte, ids []string, done []alarm.Done) []byte {
 // postCommand is POST /v1/alarms/:id/ack and those of the other operations
 // (docs/protocol.md §9).
 func (s *Server) postCommand(op alarm.Op) handler {
-	return func(c echo.Context, id auth.Identity) error {
+	return func(c echo.Context, id *auth.Identity) error {
 		name, err := param(c, "id")
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func (s *Server) postCommand(op alarm.Op) handler {
 }
 
 // postAckAll is POST /v1/alarms/ack: many at once.
-func (s *Server) postAckAll(c echo.Context, id auth.Identity) error {
+func (s *Server) postAckAll(c echo.Context, id *auth.Identity) error {
 	var body struct {
 		IDs  []string `json:"ids"`
 		Note string   `json:"note"`

@@ -54,7 +54,7 @@ func (s *Server) serveOplink(o *Compat) error {
 	})
 	s.doors["/v1/mesh/publish"] = true
 	s.echo.POST("/v1/mesh/publish", meshErrors(s.publishes(byOplink, s.postMesh)))
-	s.echo.GET("/v1/mesh/ws", s.publishes(byOplink, func(c echo.Context, id auth.Identity) error {
+	s.echo.GET("/v1/mesh/ws", s.publishes(byOplink, func(c echo.Context, id *auth.Identity) error {
 		return s.upgrade(c, publishers, func(conn *ws.Conn, host transports.Host) (ws.Conversation, func(error)) {
 			p := oplink.BeginPublishing(conn, *identity(id), host, publish)
 			return p, p.End
@@ -84,7 +84,7 @@ func (s *Server) resolve(ctx context.Context, token string) (transports.Identity
 }
 
 // postMesh is POST /v1/mesh/publish.
-func (s *Server) postMesh(c echo.Context, id auth.Identity) error {
+func (s *Server) postMesh(c echo.Context, id *auth.Identity) error {
 	note(c).often = true
 	body, err := s.readBody(c, maxBody) // of whatever type its clients call it
 	if err != nil {

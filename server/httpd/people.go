@@ -67,7 +67,7 @@ type personJSON struct {
 }
 
 // getPresence is GET /v1/presence: who is connected to which nodes, over what.
-func (s *Server) getPresence(c echo.Context, _ auth.Identity) error {
+func (s *Server) getPresence(c echo.Context, _ *auth.Identity) error {
 	in := c.QueryParams()
 	q := presence.Look{Prefix: in.Get("prefix"), Transport: in.Get("transport"), After: in.Get("after")}
 	var err error
@@ -100,7 +100,7 @@ func (s *Server) getPresence(c echo.Context, _ auth.Identity) error {
 
 // deleteConnections is DELETE /v1/users/:id/connections: whatever the user has
 // open, at whichever node, ends, and may come back.
-func (s *Server) deleteConnections(c echo.Context, id auth.Identity) error {
+func (s *Server) deleteConnections(c echo.Context, id *auth.Identity) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ type userJSON struct {
 }
 
 // getDevices is GET /v1/devices.
-func (s *Server) getDevices(c echo.Context, _ auth.Identity) error {
+func (s *Server) getDevices(c echo.Context, _ *auth.Identity) error {
 	q, err := browse(c)
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func (s *Server) getDevices(c echo.Context, _ auth.Identity) error {
 }
 
 // getUsers is GET /v1/users.
-func (s *Server) getUsers(c echo.Context, _ auth.Identity) error {
+func (s *Server) getUsers(c echo.Context, _ *auth.Identity) error {
 	q, err := browse(c)
 	if err != nil {
 		return err

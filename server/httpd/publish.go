@@ -44,7 +44,7 @@ type publishing struct {
 
 // postAlarms is POST /v1/alarms (docs/protocol.md §9): one object, an array, or
 // a line each.
-func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
+func (s *Server) postAlarms(c echo.Context, id *auth.Identity) error {
 	note(c).often = true
 	t, err := mediaType(c)
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *Server) postAlarms(c echo.Context, id auth.Identity) error {
 
 // publish publishes the events and answers with their results, or a single one's
 // problem.
-func (s *Server) publish(c echo.Context, id auth.Identity, p *publishing, single bool) error {
+func (s *Server) publish(c echo.Context, id *auth.Identity, p *publishing, single bool) error {
 	results := s.o.Alarms.Publish(c.Request().Context(), id.User, p.events)
 	if err := refused(results, len(p.lines), single); err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 
 // getAlarms is GET /v1/alarms: the user's alarms, filtered, a page at a time
 // (docs/protocol.md §9).
-func (s *Server) getAlarms(c echo.Context, id auth.Identity) error {
+func (s *Server) getAlarms(c echo.Context, id *auth.Identity) error {
 	in := c.QueryParams()
 	q := inbox.Query{
 		State: in.Get("state"), Device: in.Get("device"), Group: in.Get("group"), Type: in.Get("type"),
@@ -96,7 +96,7 @@ func appendNext(b []byte, next string) []byte {
 }
 
 // counters reads the user's counters, with the cursor that they are as of.
-func (s *Server) counters(ctx context.Context, id auth.Identity) (inbox.Batch, error) {
+func (s *Server) counters(ctx context.Context, id *auth.Identity) (inbox.Batch, error) {
 	r, err := s.o.View.Open(id.User, id.Groups, inbox.Start{})
 	if err != nil {
 		return inbox.Batch{}, err
@@ -107,7 +107,7 @@ func (s *Server) counters(ctx context.Context, id auth.Identity) (inbox.Batch, e
 
 // getCounts is GET /v1/counts, for bells: what they show, and a tag that changes
 // with it.
-func (s *Server) getCounts(c echo.Context, id auth.Identity) error {
+func (s *Server) getCounts(c echo.Context, id *auth.Identity) error {
 	now, err := s.counters(c.Request().Context(), id)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (s *Server) getCounts(c echo.Context, id auth.Identity) error {
 }
 
 // getAlarm is GET /v1/alarms/:id.
-func (s *Server) getAlarm(c echo.Context, id auth.Identity) error {
+func (s *Server) getAlarm(c echo.Context, id *auth.Identity) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (s *Server) getAlarm(c echo.Context, id auth.Identity) error {
 }
 
 // getHistory is GET /v1/alarms/:id/history.
-func (s *Server) getHistory(c echo.Context, id auth.Identity) error {
+func (s *Server) getHistory(c echo.Context, id *auth.Identity) error {
 	name, err := param(c, "id")
 	if err != nil {
 		return err

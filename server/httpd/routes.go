@@ -79,7 +79,7 @@ func (s *Server) routes() {
 }
 
 // A handler answers a request whose sender is known.
-type handler func(c echo.Context, id auth.Identity) error
+type handler func(c echo.Context, id *auth.Identity) error
 
 // as lets those in whose token has the scope.
 func (s *Server) as(scope string, h handler) echo.HandlerFunc {
@@ -99,24 +99,24 @@ func (s *Server) as(scope string, h handler) echo.HandlerFunc {
 func (s *Server) administers(c echo.Context) bool { return !s.o.AdminApart || inside(c) }
 
 // identify says who sent the request, and that he may use what needs the scope.
-func (s *Server) identify(c echo.Context, scope string) (auth.Identity, error) {
+func (s *Server) identify(c echo.Context, scope string) (*auth.Identity, error) {
 	r := c.Request()
 	id, from, err := s.o.Auth.Authenticate(r.Context(), r)
 	if err != nil {
-		return auth.Identity{}, s.strange(c, err)
+		return nil, s.strange(c, err)
 	}
 	note(c).user = id.User
 	// What a browser sends by itself must come from a page of our own. Forms of
 	// the page see to that themselves, for browsers that do not know Origin.
 	changes := r.Method != http.MethodGet && r.Method != http.MethodHead && !note(c).opens
 	if from.Ambient() && (changes && !strings.HasPrefix(c.Path(), page.Path) && !auth.SameOrigin(r) || s.elsewhere(r)) {
-		return auth.Identity{}, errOrigin
+		return nil, errOrigin
 	}
 	if !id.Has(scope) {
-		return auth.Identity{}, &scopeError{scope}
+		return nil, &scopeError{scope}
 	}
 	if err := s.admit(c, id.User, scope); err != nil {
-		return auth.Identity{}, err
+		return nil, err
 	}
 	return id, s.loaded()
 }

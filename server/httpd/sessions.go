@@ -131,7 +131,7 @@ func (s *sessions) revoke(r auth.Revocation) {
 			continue
 		}
 		for _, one := range list {
-			if r.Matches(*one.who) {
+			if r.Matches(one.who) {
 				gone = append(gone, one)
 			}
 		}
@@ -143,12 +143,12 @@ func (s *sessions) revoke(r auth.Revocation) {
 }
 
 // orphan ends the sessions whose token's key is gone.
-func (s *sessions) orphan(vouches func(auth.Identity) bool) {
+func (s *sessions) orphan(vouches func(*auth.Identity) bool) {
 	var gone []*seat
 	s.mu.Lock()
 	for _, list := range s.of {
 		for _, one := range list {
-			if !vouches(*one.who) {
+			if !vouches(one.who) {
 				gone = append(gone, one)
 			}
 		}
@@ -211,9 +211,9 @@ func (s *sessions) settle() {
 
 // session is a session of somebody known, for as long as its request's handler
 // runs.
-func (s *Server) session(ctx context.Context, id auth.Identity, stream bool) (_ context.Context, leave func()) {
+func (s *Server) session(ctx context.Context, id *auth.Identity, stream bool) (_ context.Context, leave func()) {
 	ctx, end := context.WithCancelCause(ctx)
-	out := s.join(&id, stream, nil, end)
+	out := s.join(id, stream, nil, end)
 	return ctx, func() {
 		out()
 		end(nil)
@@ -232,9 +232,9 @@ func (s *Server) join(who *auth.Identity, stream bool, present *presence.Connect
 
 func (s *Server) sit(one *seat, who *auth.Identity) {
 	s.sessions.sit(one, who)
-	if s.revoked(*who) {
+	if s.revoked(who) {
 		one.end(transports.Revoked)
 	}
 }
 
-func (s *Server) revoked(id auth.Identity) bool { return s.o.Auth.TakenBack(id) }
+func (s *Server) revoked(id *auth.Identity) bool { return s.o.Auth.TakenBack(id) }

@@ -121,8 +121,8 @@ func (s *Server) greeted(c echo.Context, scope string) (*transports.Identity, er
 	return identity(id), nil
 }
 
-func identity(id auth.Identity) *transports.Identity {
-	return &transports.Identity{Client: client(id), Publish: id.Has(auth.ScopePublish), Proof: &id}
+func identity(id *auth.Identity) *transports.Identity {
+	return &transports.Identity{Client: client(id), Publish: id.Has(auth.ScopePublish), Proof: id}
 }
 
 // dialogues is what the dialogues of a service have in common.

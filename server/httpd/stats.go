@@ -89,7 +89,7 @@ func histogramsJSON(in map[string]metrics.Histogram) map[string]histogramJSON {
 // getStats is GET /v1/stats: the numbers that a console draws. All but those of
 // connections are counted since the node's start, so that everybody can take
 // differences between whatever times he likes.
-func (s *Server) getStats(c echo.Context, _ auth.Identity) error {
+func (s *Server) getStats(c echo.Context, _ *auth.Identity) error {
 	type latency struct {
 		Bounds    []float64                           `json:"bounds"`
 		Stored    map[string]histogramJSON            `json:"stored"`

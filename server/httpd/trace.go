@@ -28,7 +28,7 @@ const (
 
 // getTrace is GET /v1/trace (docs/protocol.md §9): what happens to one user, a line
 // each, while it happens.
-func (s *Server) getTrace(c echo.Context, id auth.Identity) error {
+func (s *Server) getTrace(c echo.Context, id *auth.Identity) error {
 	in := c.QueryParams()
 	user, seconds := in.Get("user"), traceFor
 	if err := inbox.CheckText("user", user, 1, inbox.MaxUserChars); err != nil {

@@ -34,7 +34,7 @@ const maxUploadKey = alarm.MaxIDChars - len("/18446744073709551615")
 type upload struct {
 	s    *Server
 	c    echo.Context
-	id   auth.Identity
+	id   *auth.Identity
 	rc   *http.ResponseController
 	key  string
 	edge bool
@@ -57,7 +57,7 @@ type line struct {
 // postLines is POST /v1/ingest/lines (docs/protocol.md §9): events, a line each,
 // for as long as they come, with their results as it goes. It holds one part of the
 // lines at a time: a client that does not read its results is not read from.
-func (s *Server) postLines(c echo.Context, id auth.Identity) error {
+func (s *Server) postLines(c echo.Context, id *auth.Identity) error {
 	note(c).long = true
 	t, err := mediaType(c)
 	if err != nil {

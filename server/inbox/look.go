@@ -31,8 +31,7 @@ func (r *Reader) look(limit int) (b Batch, wait bool) {
 		}
 	}
 	r.begin(s)
-	before := r.pos
-	r.before.pos, r.before.seen, r.before.given = r.pos, r.seen, r.given
+	b.from = r.standing
 	if b.Gap, wait = r.check(s); wait {
 		return Batch{}, true
 	}
@@ -42,7 +41,7 @@ func (r *Reader) look(limit int) (b Batch, wait bool) {
 	} else {
 		b.More = r.collectTold(s, mark, limit)
 	}
-	if r.pos != before {
+	if r.pos != b.from.pos {
 		r.given = ""
 	}
 	if b.Cursor = r.given; b.Cursor == "" {

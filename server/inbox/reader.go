@@ -98,6 +98,7 @@ type Batch struct {
 	at   Cursor
 	mark Mark
 
+	from   standing // where the reader stood, and stands again if what was found cannot be read
 	to     Cursor   // after all that was found
 	cut    bool     // not all of it is in Items
 	twin   bool     // Items are those of a twin
@@ -152,22 +153,12 @@ type Reader struct {
 	user  string
 	extra []string // groups besides the directory's
 	start Start
-	given string // the text of pos where it came from outside
-	pos   Cursor
-	seen  uint64 // in Plain mode: everything up to here has been looked at
+	standing
 
 	begun    bool
 	asked    bool // the log's leader was asked, as pos was above the head
 	caughtUp bool // with what this node had appended when the reading began
 	counted  bool // counts are what he was told
-
-	// before is the place that the last look began from: one whose bodies could
-	// not be read leaves the reader there.
-	before struct {
-		pos   Cursor
-		seen  uint64
-		given string
-	}
 
 	gen, version uint64
 	m            *membership
@@ -178,6 +169,13 @@ type Reader struct {
 	joined string        // the hash of the groups whose bells w hangs on
 	items  []Item
 	found  []found
+}
+
+// A standing is where a reader stands.
+type standing struct {
+	given string // the text of pos where it came from outside
+	pos   Cursor
+	seen  uint64 // in Plain mode: everything up to here has been looked at
 }
 
 // Open returns a reader of the user's inbox; groups are those he has besides
@@ -200,7 +198,7 @@ func (v *View) Open(user string, groups []string, start Start) (*Reader, error) 
 // is a gap and a snapshot. Streams use it, which have no other way to answer.
 func (v *View) OpenLost(user string, groups []string, cursor string) *Reader {
 	return &Reader{v: v, user: user, extra: groups, begun: true,
-		given: cursor, pos: Cursor{Epoch: lostEpoch}}
+		standing: standing{given: cursor, pos: Cursor{Epoch: lostEpoch}}}
 }
 
 // lostEpoch is the epoch of an unreadable cursor; no real one has such a name.
@@ -231,7 +229,7 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 			r.v.gaps.note(b.Gap)
 			return b, nil
 		}
-		r.goBack()
+		r.standing = b.from
 		switch {
 		case !errors.Is(err, ErrNotFound):
 			return Batch{}, err
@@ -275,20 +273,18 @@ func (r *Reader) Look(limit int) (b Batch, ok bool) {
 	r.followBells()
 	for i := range r.found {
 		if f := &r.found[i]; f.body == nil && f.data == nil && f.removed == nil {
-			r.goBack()
+			r.standing = b.from
 			return Batch{}, false
 		}
 	}
 	if err := r.fetch(context.Background(), &b, false); err != nil {
-		r.goBack()
+		r.standing = b.from
 		return Batch{}, false
 	}
 	r.v.gaps.note(b.Gap)
 	r.leave(&b, limit)
 	return b, true
 }
-
-func (r *Reader) goBack() { r.pos, r.seen, r.given = r.before.pos, r.before.seen, r.before.given }
 
 // Next waits until there is something to tell: items, a gap, or counters that
 // changed since the last batch. Errors are those of Read.

@@ -54,7 +54,7 @@ func (r *Reader) leave(b *Batch, limit int) {
 		return
 	}
 	r.m.twin.Store(&twin{
-		head: r.seen, from: r.before.pos, seen: r.before.seen, limit: limit,
+		head: r.seen, from: b.from.pos, seen: b.from.seen, limit: limit,
 		items: append([]Item(nil), b.Items...), at: b.at, to: b.to, cursor: b.Cursor, oldest: b.oldest,
 		mark: b.mark.Upto, counts: b.Counts,
 	})

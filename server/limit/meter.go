@@ -45,6 +45,8 @@ const (
 	shards = 16
 	// mostKeys is how many addresses, and how many users, are kept.
 	mostKeys = 1 << 16
+	// leastSwept is how many a shard has at least before it is swept.
+	leastSwept = 64
 )
 
 // A book has the meters of many, by address or user.
@@ -55,8 +57,9 @@ type book[K comparable] struct {
 
 // A shard is the part of a book that has a lock of its own.
 type shard[K comparable] struct {
-	mu sync.Mutex
-	of map[K]meters
+	mu   sync.Mutex
+	of   map[K]meters
+	kept int // by the last sweep
 }
 
 func newBook[K comparable]() *book[K] {
@@ -76,7 +79,8 @@ func (b *book[K]) take(key K, kind Kind, now, cost int64) (taken bool, wait time
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, known := s.of[key]
-	if !known && len(s.of) >= mostKeys/shards {
+	// Most owe nothing a moment later: twice as many as were kept are too many.
+	if !known && len(s.of) >= min(max(2*s.kept, leastSwept), mostKeys/shards) {
 		s.sweep(now)
 	}
 	taken, wait = m[kind].take(now, cost)
@@ -99,7 +103,7 @@ func (b *book[K]) give(key K, kind Kind, cost int64) {
 // that much has to come before it is done again. The map is made anew, as one from
 // which much is deleted grows all the same.
 func (s *shard[K]) sweep(now int64) {
-	kept := make(map[K]meters, mostKeys/shards)
+	kept := map[K]meters{}
 	for key, m := range s.of {
 		if len(kept) >= mostKeys/shards*7/8 {
 			break
@@ -108,7 +112,7 @@ func (s *shard[K]) sweep(now int64) {
 			kept[key] = m
 		}
 	}
-	s.of = kept
+	s.of, s.kept = kept, len(kept)
 }
 
 // len is how many are kept.

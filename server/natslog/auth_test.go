@@ -34,15 +34,15 @@ func openTickets(t *testing.T, l *natslog.Log) *auth.Tickets {
 }
 
 // ann is somebody whose token lasts an hour.
-func ann() auth.Identity {
+func ann() *auth.Identity {
 	now := time.Now().UTC().Truncate(time.Second)
-	return auth.Identity{
+	return &auth.Identity{
 		User: "ann @ home", Groups: []string{"fleet-7"}, Scopes: auth.Scopes{auth.ScopeInbox},
 		Expires: now.Add(time.Hour), TokenID: "t1", IssuedAt: now.Add(-time.Minute),
 	}
 }
 
-func someone(user string) auth.Identity {
+func someone(user string) *auth.Identity {
 	id := ann()
 	id.User = user
 	return id
@@ -215,7 +215,7 @@ func TestRevocationIsInForceOnAllNodes(t *testing.T) {
 	} else {
 		t.Logf("heard after %v", took)
 	}
-	if c := startNode(t, natslog.Options{URL: url}); !c.Revoked(ann()) || !c.Revoked(auth.Identity{TokenID: "late"}) {
+	if c := startNode(t, natslog.Options{URL: url}); !c.Revoked(ann()) || !c.Revoked(&auth.Identity{TokenID: "late"}) {
 		t.Error("a new node does not know what was revoked before it")
 	}
 }
@@ -236,7 +236,7 @@ func TestRevocationsOfOneUserOnlyWiden(t *testing.T) {
 	}
 	wg.Wait()
 	issued := base.Add((most-1)*time.Minute - 1)
-	if c := startNode(t, natslog.Options{URL: url}); !c.Revoked(auth.Identity{User: "ann", IssuedAt: issued}) {
+	if c := startNode(t, natslog.Options{URL: url}); !c.Revoked(&auth.Identity{User: "ann", IssuedAt: issued}) {
 		t.Error("the latest moment was lost")
 	}
 }
