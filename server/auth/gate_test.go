@@ -103,8 +103,8 @@ func TestGateKeepsOutWhoIsRevoked(t *testing.T) {
 		r := httptest.NewRequest("GET", c.url, nil)
 		r.Header = c.header
 		got, from, err := gate.Authenticate(t.Context(), r)
-		if !errors.Is(err, ErrRevoked) || !errors.Is(err, ErrInvalid) || string(from) != name || got.User != "" {
-			t.Errorf("%s: got %q from %q, %v", name, got.User, from, err)
+		if !errors.Is(err, ErrRevoked) || !errors.Is(err, ErrInvalid) || string(from) != name || got != nil {
+			t.Errorf("%s: got %v from %q, %v", name, got, from, err)
 		}
 	}
 	if _, err := gate.Verify(t.Context(), as(t, "ada")); !errors.Is(err, ErrRevoked) {

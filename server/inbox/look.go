@@ -12,10 +12,11 @@ type found struct {
 	removed *Left
 }
 
-// look takes up to limit items that follow the cursor. wait says that the log's
+// look takes up to limit items that follow the cursor, which stood at from: there he
+// goes back whose items cannot be read; those of a twin are there. wait says that the log's
 // leader has to be asked first: the cursor is above the head, or of an epoch
 // that this node has not met.
-func (r *Reader) look(limit int) (b Batch, wait bool) {
+func (r *Reader) look(limit int) (b Batch, from standing, wait bool) {
 	r.v.mu.RLock()
 	defer r.v.mu.RUnlock()
 	s := r.v.s
@@ -27,13 +28,13 @@ func (r *Reader) look(limit int) (b Batch, wait bool) {
 	r.found = r.found[:0]
 	if r.shares() {
 		if t := r.m.twin.Load(); t != nil && t.fits(r, s, limit) {
-			return r.follow(t, s, mark), false
+			return r.follow(t, s, mark), from, false
 		}
 	}
 	r.begin(s)
-	b.from = r.standing
+	from = r.standing
 	if b.Gap, wait = r.check(s); wait {
-		return Batch{}, true
+		return Batch{}, from, true
 	}
 	if b.at = r.pos; r.pos.Mode == Plain {
 		b.More = r.collectWindow(s, limit, &b.oldest)
@@ -41,7 +42,7 @@ func (r *Reader) look(limit int) (b Batch, wait bool) {
 	} else {
 		b.More = r.collectTold(s, mark, limit)
 	}
-	if r.pos != b.from.pos {
+	if r.pos != from.pos {
 		r.given = ""
 	}
 	if b.Cursor = r.given; b.Cursor == "" {
@@ -51,7 +52,7 @@ func (r *Reader) look(limit int) (b Batch, wait bool) {
 	b.mark = mark
 	b.to, b.groups = r.pos, r.m.groups
 	r.counts, r.counted = b.Counts, true
-	return b, false
+	return b, from, false
 }
 
 // begin gives a reader without a cursor his first one.

@@ -98,7 +98,6 @@ type Batch struct {
 	at   Cursor
 	mark Mark
 
-	from   standing // where the reader stood, and stands again if what was found cannot be read
 	to     Cursor   // after all that was found
 	cut    bool     // not all of it is in Items
 	twin   bool     // Items are those of a twin
@@ -216,12 +215,12 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 		r.v.CatchUp(ctx)
 	}
 	for tries := 0; ; tries++ {
-		b, wait := r.look(limit)
+		b, from, wait := r.look(limit)
 		if wait {
 			if err := r.awaitHead(ctx); err != nil {
 				return Batch{}, err
 			}
-			b, _ = r.look(limit)
+			b, from, _ = r.look(limit)
 		}
 		r.followBells()
 		err := r.fetch(ctx, &b, tries > maxMissing)
@@ -229,7 +228,7 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 			r.v.gaps.note(b.Gap)
 			return b, nil
 		}
-		r.standing = b.from
+		r.standing = from
 		switch {
 		case !errors.Is(err, ErrNotFound):
 			return Batch{}, err
@@ -266,23 +265,23 @@ func (r *Reader) Look(limit int) (b Batch, ok bool) {
 		}
 		r.caughtUp = true
 	}
-	b, wait := r.look(limit)
+	b, from, wait := r.look(limit)
 	if wait {
 		return Batch{}, false
 	}
 	r.followBells()
 	for i := range r.found {
 		if f := &r.found[i]; f.body == nil && f.data == nil && f.removed == nil {
-			r.standing = b.from
+			r.standing = from
 			return Batch{}, false
 		}
 	}
 	if err := r.fetch(context.Background(), &b, false); err != nil {
-		r.standing = b.from
+		r.standing = from
 		return Batch{}, false
 	}
 	r.v.gaps.note(b.Gap)
-	r.leave(&b, limit)
+	r.leave(&b, &from, limit)
 	return b, true
 }
 

@@ -49,12 +49,12 @@ func (r *Reader) follow(t *twin, s *state, mark Mark) Batch {
 // leave leaves what the reader found for the others of his readership. It was
 // found at the head, from the place that the look began from; what a twin gave is
 // there already.
-func (r *Reader) leave(b *Batch, limit int) {
+func (r *Reader) leave(b *Batch, from *standing, limit int) {
 	if n := len(b.Items); n == 0 || b.twin || n > maxTwin || b.More || b.Gap != nil || !r.shares() || len(b.mark.Read) > 0 {
 		return
 	}
 	r.m.twin.Store(&twin{
-		head: r.seen, from: b.from.pos, seen: b.from.seen, limit: limit,
+		head: r.seen, from: from.pos, seen: from.seen, limit: limit,
 		items: append([]Item(nil), b.Items...), at: b.at, to: b.to, cursor: b.Cursor, oldest: b.oldest,
 		mark: b.mark.Upto, counts: b.Counts,
 	})
