@@ -2,6 +2,7 @@ package inbox_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,7 @@ type farLog struct {
 	*inbox.MemoryLog
 	away  atomic.Bool
 	ahead atomic.Uint64
+	led   atomic.Int64 // how long its leader has led, 0 is not known
 }
 
 func (l *farLog) Bounds(ctx context.Context) (inbox.Bounds, error) {
@@ -26,6 +28,7 @@ func (l *farLog) Bounds(ctx context.Context) (inbox.Bounds, error) {
 	}
 	b, err := l.MemoryLog.Bounds(ctx)
 	b.Last += l.ahead.Load()
+	b.Led = time.Duration(l.led.Load())
 	return b, err
 }
 
@@ -78,4 +81,45 @@ func TestANodeThatLosesTouchSaysSo(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A cursor beyond what the leader has is of a log that has lost its end, and its reader
+// is told so; but not by a leader that has just begun, and may be behind the others.
+func TestALeaderThatHasJustBegunTellsNobodyThatTheLogHasLostItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &farLog{MemoryLog: &inbox.MemoryLog{}}
+		w := inboxtest.NewWriter(t, log.MemoryLog)
+		seq := w.Alarm("d", w.Route("g"), inbox.Major, "x")
+		v := inbox.NewView(log, inbox.ViewOptions{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		done := make(chan struct{})
+		go func() { defer close(done); _ = v.Run(ctx) }() // ends with the context
+		defer func() { cancel(); <-done }()
+		<-v.Ready()
+		r, err := v.Open("ann", []string{"g"}, inbox.Start{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Read(ctx, 10); err != nil {
+			t.Fatal(err)
+		}
+		here, err := inbox.ParseCursor(r.Cursor())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		here.Seq = seq + 7
+		for led, gap := range map[time.Duration]bool{0: true, time.Second: false, 14 * time.Second: false, time.Minute: true} {
+			log.led.Store(int64(led))
+			r, err := v.Open("ann", []string{"g"}, inbox.Start{Cursor: here.String()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := r.Read(ctx, 10)
+			if gap && (err != nil || b.Gap == nil || b.Gap.Reason != inbox.GapEpoch) || !gap && !errors.Is(err, inbox.ErrStale) {
+				t.Errorf("a leader of %v: %+v, %v", led, b.Gap, err)
+			}
+			r.Close()
+		}
+	})
 }
