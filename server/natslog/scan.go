@@ -47,6 +47,7 @@ func (l *Log) Scan(ctx context.Context, s inbox.Scan, each func(inbox.Message) e
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	sc := &scan{log: l, want: s, each: each}
+	defer sc.stop()
 	done := make(chan error, 1)
 	// Ends when the scan does; when the context ends while the library creates a
 	// consumer, at the end of that request. each is not called after the return.
@@ -58,15 +59,11 @@ func (l *Log) Scan(ctx context.Context, s inbox.Scan, each func(inbox.Message) e
 		case err := <-done:
 			return err
 		case <-ctx.Done():
-			sc.stop()
 			return ctx.Err()
 		case <-l.closed:
-			sc.stop()
 			return unavailable("scan the log", errClosed)
 		case <-tick.C:
 			if sc.endPurged(ctx) {
-				cancel()
-				sc.stop()
 				return nil
 			}
 		}

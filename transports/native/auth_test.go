@@ -281,7 +281,7 @@ func TestTheHostHearsOfEachTokenAndMayEndIt(t *testing.T) {
 	w.known = func(c *transports.Dialogue, id transports.Identity) {
 		mu.Lock()
 		defer mu.Unlock()
-		events = append(events, id.Proof.(auth.Identity).User+"/"+strings.Join(id.Groups, " "))
+		events = append(events, id.Proof.(*auth.Identity).User+"/"+strings.Join(id.Groups, " "))
 		talk = c
 		if id.User == "bob" {
 			c.End(transports.Revoked)

@@ -74,10 +74,13 @@ func newWorld(t testing.TB, s settings) *world {
 		Apps: map[string]string{"v1/chat": "chat/v1", "say": "news"},
 		Authenticate: func(ctx context.Context, token string) (transports.Identity, error) {
 			id, err := verifier.Verify(ctx, token)
+			if err != nil {
+				return transports.Identity{}, err
+			}
 			return transports.Identity{
 				Client:  transports.Client{User: id.User, Groups: id.Groups, Expires: id.Expires},
 				Publish: id.Has(auth.ScopePublish),
-			}, err
+			}, nil
 		},
 	}
 	if s.change != nil {
