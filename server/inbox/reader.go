@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 )
 
 // A Gap tells a reader that he cannot be served as asked, and how it is
@@ -311,64 +310,6 @@ func (r *Reader) awaitHead(ctx context.Context) error {
 	r.asked = true
 	return nil
 }
-
-// reach waits until this node has caught up with the sequence, which somebody has
-// from another node, as far as the log's leader has it. A leader of several servers
-// may itself be a moment behind those that follow it, from which the other node had
-// it: so it lies beyond the end of the log only if it does so for as long as a node
-// may be behind.
-func (v *View) reach(ctx context.Context, seq uint64) error {
-	wait, cancel := context.WithTimeout(ctx, staleAfter)
-	defer cancel()
-	for {
-		bounds, err := v.log.Bounds(wait)
-		if err != nil {
-			return fmt.Errorf("ask for the end of the log: %w", err)
-		}
-		if bounds.Last >= seq {
-			break
-		}
-		select {
-		case <-time.After(askAgain):
-			continue
-		case <-wait.Done():
-		}
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case bounds.Led > 0 && bounds.Led < settled:
-			return fmt.Errorf("a leader of %s is asked: %w", bounds.Led, ErrStale)
-		}
-		seq = bounds.Last
-		break
-	}
-	return v.Wait(ctx, seq)
-}
-
-// meetEnd waits until this node has everything that the log's leader has; and if it has
-// already, for a moment, in which another may lead.
-func (v *View) meetEnd(ctx context.Context) error {
-	bounds, err := v.log.Bounds(ctx)
-	if err != nil {
-		return fmt.Errorf("ask for the end of the log: %w", err)
-	}
-	if v.Head() < bounds.Last {
-		return v.Wait(ctx, bounds.Last)
-	}
-	select {
-	case <-time.After(askAgain):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// settled is for how long a leader has led that surely has everything that its followers
-// have told: those that were elected on a busy machine took four seconds.
-const settled = 15 * time.Second
-
-// askAgain is how soon the leader is asked again whether it has a cursor by now.
-const askAgain = 100 * time.Millisecond
 
 // refresh brings the membership up to date; under the view's read lock.
 func (r *Reader) refresh(s *state) {
