@@ -292,6 +292,11 @@ func (c *check) agreed(l *ledger) (entries []entry) {
 		if !slices.Equal(got, want) {
 			c.t.Errorf("%v tells %d entries, the log has %d for readers; not told: %s; told besides: %s",
 				s.flags[:2], len(got), len(want), besides(want, got), besides(got, want))
+			for _, seq := range want {
+				if !slices.Contains(got, seq) {
+					c.t.Errorf("not told: %+v", *l.entries[seq])
+				}
+			}
 		}
 	}
 	return entries
