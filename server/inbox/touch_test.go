@@ -32,6 +32,17 @@ func (l *farLog) Bounds(ctx context.Context) (inbox.Bounds, error) {
 	return b, err
 }
 
+// view is one that follows the log until stop is called, or a minute is over, as is the
+// context then.
+func (l *farLog) view(t *testing.T) (ctx context.Context, v *inbox.View, stop func()) {
+	v = inbox.NewView(l, inbox.ViewOptions{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = v.Run(ctx) }() // ends with the context
+	<-v.Ready()
+	return ctx, v, func() { cancel(); <-done }
+}
+
 // A node is stale three seconds after it has lost touch and no earlier, whether the
 // leader is silent or what it has does not come; readers who wait hear of it at
 // once, and of its end.
@@ -47,12 +58,8 @@ func TestANodeThatLosesTouchSaysSo(t *testing.T) {
 				log := &farLog{MemoryLog: &inbox.MemoryLog{}}
 				w := inboxtest.NewWriter(t, log.MemoryLog)
 				w.Alarm("d", w.Route("g"), inbox.Major, "x")
-				v := inbox.NewView(log, inbox.ViewOptions{})
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				done := make(chan struct{})
-				go func() { defer close(done); _ = v.Run(ctx) }() // ends with the context
-				defer func() { cancel(); <-done }()
-				<-v.Ready()
+				ctx, v, stop := log.view(t)
+				defer stop()
 				r, err := v.Open("ann", []string{"g"}, inbox.Start{Cursor: inbox.Earliest})
 				if err != nil {
 					t.Fatal(err)
@@ -90,12 +97,8 @@ func TestALeaderThatHasJustBegunTellsNobodyThatTheLogHasLostItsEnd(t *testing.T)
 		log := &farLog{MemoryLog: &inbox.MemoryLog{}}
 		w := inboxtest.NewWriter(t, log.MemoryLog)
 		seq := w.Alarm("d", w.Route("g"), inbox.Major, "x")
-		v := inbox.NewView(log, inbox.ViewOptions{})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		done := make(chan struct{})
-		go func() { defer close(done); _ = v.Run(ctx) }() // ends with the context
-		defer func() { cancel(); <-done }()
-		<-v.Ready()
+		ctx, v, stop := log.view(t)
+		defer stop()
 		r, err := v.Open("ann", []string{"g"}, inbox.Start{})
 		if err != nil {
 			t.Fatal(err)

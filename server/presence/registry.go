@@ -120,8 +120,8 @@ type Connection struct {
 
 // A polling is what polls have besides what a stream has.
 type polling struct {
-	under int       // way
-	ended time.Time // the last one
+	under int       // how many are under way
+	ended time.Time // when the last one did
 }
 
 // away says whether a poller is not asking, and since when.
