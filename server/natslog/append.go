@@ -100,6 +100,7 @@ func (b *batch) send(ctx context.Context, pending []int) (again, beaten []int) {
 		p, r := &b.proposals[i], &b.receipts[i]
 		retry := false
 		*r, retry = answers[n].receipt(err)
+		b.log.heed(ctx, streamName, p.ID, r.Err)
 		switch {
 		case r.Err == nil:
 			continue
@@ -193,7 +194,9 @@ func (a *answer) receipt(waiting error) (r inbox.Receipt, again bool) {
 		r.Err = fmt.Errorf("%w: %w", inbox.ErrUnavailable, errSealed)
 	case code == codeWrongLast || code == codeWrongLastReplicate:
 		r.Err = inbox.ErrConflict
-	case code == codeDuplicateInFlight || code == codeTooManyRequests:
+	case code == codeDuplicateInFlight:
+		r.Err, again = fmt.Errorf("%w: %w", inbox.ErrUnavailable, errInProcess), true
+	case code == codeTooManyRequests:
 		r.Err, again = fmt.Errorf("%w: %s", inbox.ErrUnavailable, a.Error.Description), true
 	case code == codeMessageTooLarge, code == codeHeaderTooLarge,
 		code == codeStoreFailed && strings.Contains(a.Error.Description, "too large"):

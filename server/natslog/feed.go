@@ -55,7 +55,7 @@ func (l *Log) Feed(ctx context.Context, c FeedConfig) (*Feed, error) {
 // Below the reserve it is refused with inbox.ErrFull. After inbox.ErrUnavailable
 // it may have been stored.
 func (f *Feed) Append(ctx context.Context, data []byte) error {
-	return f.log.store(ctx, "append to "+f.name, f.subject, "", data)
+	return f.log.store(ctx, "append to "+f.name, f.name, f.subject, "", data)
 }
 
 // Scan calls each, from this goroutine, with what was stored at or after since,

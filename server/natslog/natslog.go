@@ -128,6 +128,7 @@ type Log struct {
 	breaks  sync.Once
 	mqtt    *mqttDoor     // nil where nothing listens
 	backups chan struct{} // a slot for who makes one
+	doubt   doubt         // of who leads
 
 	closed chan struct{} // closed by Close, before anything else
 	once   sync.Once

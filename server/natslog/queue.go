@@ -107,7 +107,7 @@ func (l *Log) Queue(ctx context.Context, c QueueConfig) (*Queue, error) {
 // of ids is the same job, also when that is done. Below the reserve it is refused
 // with inbox.ErrFull. After inbox.ErrUnavailable it may have been stored.
 func (q *Queue) Put(ctx context.Context, id string, data []byte) error {
-	return q.log.store(ctx, "put into "+q.stream, q.subject, id, data)
+	return q.log.store(ctx, "put into "+q.stream, q.stream, q.subject, id, data)
 }
 
 // Run does jobs, by as many goroutines as there are workers, until the context

@@ -16,7 +16,7 @@ import (
 // one, keeps it from being stored twice, so that it is sent again also when there
 // was no answer; otherwise only what was certainly not stored is. Its errors are
 // those of the package inbox, wrapped.
-func (l *Log) store(ctx context.Context, doing, subject, id string, data []byte) error {
+func (l *Log) store(ctx context.Context, doing, stream, subject, id string, data []byte) error {
 	giveUp := time.Now().Add(3 * l.opts.AckTimeout)
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		if l.Full() {
@@ -30,6 +30,7 @@ func (l *Log) store(ctx context.Context, doing, subject, id string, data []byte)
 			return m
 		})
 		r, again := answers[0].receipt(waiting)
+		l.heed(ctx, stream, id, r.Err)
 		switch {
 		case r.Err == nil:
 			return nil
