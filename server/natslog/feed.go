@@ -141,6 +141,9 @@ func (f *Feed) consume(ctx context.Context, conf jetstream.OrderedConsumerConfig
 // read gives the messages up to the end.
 func (f *Feed) read(ctx context.Context, messages jetstream.MessagesContext, end uint64, each func(uint64, time.Time, []byte) error) error {
 	for {
+		if ctx.Err() != nil {
+			return ctx.Err() // the library would give what it has as well
+		}
 		next, cancel := context.WithTimeout(ctx, scanCheck)
 		m, err := messages.Next(jetstream.NextContext(next))
 		cancel()
