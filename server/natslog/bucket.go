@@ -126,6 +126,11 @@ func (b *Bucket) Create(ctx context.Context, key string, value []byte) error {
 	return unavailable(doing, err)
 }
 
+// get reads what is stored under a key.
+func (b *Bucket) get(ctx context.Context, key string) (jetstream.KeyValueEntry, error) {
+	return ask(ctx, func(ctx context.Context) (jetstream.KeyValueEntry, error) { return b.kv.Get(ctx, key) })
+}
+
 // Take removes the key and returns what it had. Of all that take a key, on
 // whatever nodes, one gets it; the others, and who comes too late, get
 // inbox.ErrNotFound. After inbox.ErrUnavailable it may have been removed.
@@ -136,7 +141,7 @@ func (b *Bucket) Take(ctx context.Context, key string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	doing := b.doing("take", key)
-	entry, err := b.kv.Get(ctx, key)
+	entry, err := b.get(ctx, key)
 	if err == nil {
 		err = b.kv.Delete(ctx, key, jetstream.LastRevision(entry.Revision()))
 	}
@@ -177,7 +182,7 @@ func (b *Bucket) try(ctx context.Context, key string, change func([]byte) ([]byt
 	defer cancel()
 	var old []byte
 	revision := uint64(0)
-	entry, err := b.kv.Get(ctx, key)
+	entry, err := b.get(ctx, key)
 	switch {
 	case err == nil:
 		old, revision = entry.Value(), entry.Revision()

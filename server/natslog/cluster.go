@@ -81,8 +81,12 @@ const (
 	clusterTLSTimeout = 5 * time.Second
 	routePing         = 2 * time.Second
 	// formInterval is how often a cluster is asked whether it has formed.
-	formInterval = 250 * time.Millisecond
-	formTimeout  = 3 * time.Second
+	formInterval = 100 * time.Millisecond
+	// formFirst and formTimeout are how long the first attempt waits for an answer and
+	// the last ones: elections take a second or two. From formSaid on it is worth a word.
+	formFirst   = 250 * time.Millisecond
+	formSaid    = time.Second
+	formTimeout = 3 * time.Second
 )
 
 func hostPort(address string) (host string, port int, err error) {
@@ -111,15 +115,16 @@ func (l *Log) awaitCluster(ctx context.Context, do func(context.Context) error) 
 		defer cancel()
 		return do(ctx)
 	}
-	for said := false; ; {
+	said := false
+	for wait := formFirst; ; wait = min(2*wait, formTimeout) {
 		// Where nobody leads, nobody answers.
-		try, cancel := context.WithTimeout(ctx, formTimeout)
+		try, cancel := context.WithTimeout(ctx, wait)
 		err := do(try)
 		cancel()
 		if err == nil || !unformed(err) {
 			return err
 		}
-		if !said {
+		if !said && wait >= formSaid {
 			said = true
 			l.opts.Logger.Info("waiting for the other nodes of the log", "error", err)
 		}

@@ -68,7 +68,7 @@ func (l *Log) awaitTurn(ctx context.Context) error {
 	if err := l.present(roleServing); err != nil {
 		return err
 	}
-	said := ""
+	said, wait := "", formFirst
 	for {
 		nodes, restoring, err := l.others()
 		waits := ""
@@ -78,7 +78,7 @@ func (l *Log) awaitTurn(ctx context.Context) error {
 		case restoring:
 			waits = "waiting for a backup to be restored"
 		default:
-			try, cancel := context.WithTimeout(ctx, formTimeout)
+			try, cancel := context.WithTimeout(ctx, wait)
 			_, err = l.js.Stream(try, streamName)
 			cancel()
 			switch {
@@ -87,7 +87,7 @@ func (l *Log) awaitTurn(ctx context.Context) error {
 			case err == nil, errors.Is(err, jetstream.ErrStreamNotFound), !unformed(err):
 				return nil // what else may be wrong shows when the stream is opened
 			default:
-				waits = "waiting for the other nodes of the log"
+				waits, wait = "waiting for the other nodes of the log", min(2*wait, formTimeout)
 			}
 		}
 		if said != waits {

@@ -58,10 +58,8 @@ func (l *Log) Places(ctx context.Context) (*Places, error) {
 // Get returns the cursor that is kept for the user under the name, empty if there
 // is none. It is forgotten 30 days after it was set last.
 func (p *Places) Get(ctx context.Context, name, user string) (cursor string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	key := placeKey(name, user)
-	entry, err := p.kept.kv.Get(ctx, key)
+	entry, err := p.kept.get(ctx, key)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return "", nil

@@ -27,10 +27,8 @@ func (l *Log) Positions(ctx context.Context) (*Positions, error) {
 
 // Get returns the sequence that was set last, 0 when none was.
 func (p *Positions) Get(ctx context.Context, name string) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	doing := p.bucket.doing("read", name)
-	entry, err := p.bucket.kv.Get(ctx, inbox.Escape(name))
+	entry, err := p.bucket.get(ctx, inbox.Escape(name))
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return 0, nil

@@ -4,17 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"tocsin/server/inbox"
 )
 
-// Newest implements [inbox.Log].
-func (l *Log) Newest(ctx context.Context, subject string) (inbox.Message, error) {
+// askAgain is after how long without an answer a question is asked again: what a
+// leader was asked before it died is answered by nobody.
+const askAgain = time.Second
+
+// ask asks what may be asked twice, until there is an answer, requestTimeout has
+// passed, or the context has ended.
+func ask[T any](ctx context.Context, question func(context.Context) (T, error)) (answer T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	m, err := l.stream.GetLastMsgForSubject(ctx, subject)
+	for {
+		try, over := context.WithTimeout(ctx, askAgain)
+		answer, err = question(try)
+		unanswered := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
+		over()
+		if !unanswered {
+			return answer, err
+		}
+	}
+}
+
+// Newest implements [inbox.Log].
+func (l *Log) Newest(ctx context.Context, subject string) (inbox.Message, error) {
+	m, err := ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return l.stream.GetLastMsgForSubject(ctx, subject)
+	})
 	return message(m, "read the newest of "+subject, err)
 }
 
@@ -24,9 +45,7 @@ func (l *Log) At(ctx context.Context, seq uint64) (inbox.Message, error) {
 	if seq == 0 {
 		return message(nil, doing, jetstream.ErrMsgNotFound) // 0 is no sequence, the engine refuses it
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	m, err := l.stream.GetMsg(ctx, seq)
+	m, err := ask(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return l.stream.GetMsg(ctx, seq) })
 	return message(m, doing, err)
 }
 
@@ -42,9 +61,7 @@ func message(m *jetstream.RawStreamMsg, doing string, err error) (inbox.Message,
 
 // Bounds implements [inbox.Source].
 func (l *Log) Bounds(ctx context.Context) (inbox.Bounds, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	info, err := l.stream.Info(ctx)
+	info, err := l.info(ctx)
 	if err != nil {
 		return inbox.Bounds{}, unavailable("ask for the bounds of the log", err)
 	}
@@ -56,6 +73,11 @@ func (l *Log) Bounds(ctx context.Context) (inbox.Bounds, error) {
 		b.Led = max(1, info.TimeStamp.Sub(*c.LeaderSince))
 	}
 	return b, nil
+}
+
+// info is what the leader says of the log.
+func (l *Log) info(ctx context.Context) (*jetstream.StreamInfo, error) {
+	return ask(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) { return l.stream.Info(ctx) })
 }
 
 func bounds(info *jetstream.StreamInfo) inbox.Bounds {

@@ -15,10 +15,8 @@ type Standing struct {
 
 // Standing asks the leader for both at once. Its errors are those of Bounds.
 func (l *Log) Standing(ctx context.Context) (Standing, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	const doing = "ask how the log stands"
-	info, err := l.stream.Info(ctx)
+	info, err := l.info(ctx)
 	if err != nil {
 		return Standing{}, unavailable(doing, err)
 	}
