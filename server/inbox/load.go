@@ -5,28 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // errShifted: the log was purged while it was being loaded; load again.
 var errShifted = errors.New("the log was purged during the load")
 
-// load builds a state from the log: the newest message of every subject up to
-// the last sequence, then the newest window's worth of history. must is the
-// sequence that the tail has to reach before the state is whole: a subject that
-// moved on during the load is known only by what it moved on to.
-func (v *View) load(ctx context.Context) (s *state, must uint64, err error) {
-	s = newState(&v.bells, v.o)
+// load builds a state from the log: the newest message of every subject, as of the
+// highest sequence that comes, which is the head; then the newest window's worth of
+// history up to there.
+func (v *View) load(ctx context.Context) (*state, error) {
+	s := newState(&v.bells, v.o)
 	bounds, err := v.log.Bounds(ctx)
 	if err != nil {
-		return nil, 0, fmt.Errorf("ask for the bounds of the log: %w", err)
+		return nil, fmt.Errorf("ask for the bounds of the log: %w", err)
 	}
-	s.purged, s.head, must = bounds.First, bounds.Last, bounds.Last
+	if head := v.Head(); bounds.Last < head && !bounds.settled() {
+		return nil, fmt.Errorf("the log ends at %d and not at %d, says a leader of %s: %w", bounds.Last, head, bounds.Led, ErrStale)
+	}
+	s.purged, s.head = bounds.First, bounds.Last
 	if bounds.Last >= bounds.First {
 		err = v.log.Scan(ctx, Scan{Newest: true}, func(m Message) error {
-			must = max(must, m.Seq)
-			if m.Seq > s.head {
-				return nil // the tail brings it
-			}
+			s.head = max(s.head, m.Seq)
 			e, err := Decode(m)
 			if err != nil {
 				return err
@@ -35,21 +35,46 @@ func (v *View) load(ctx context.Context) (s *state, must uint64, err error) {
 			return nil
 		})
 		if err != nil {
-			return nil, 0, fmt.Errorf("load the newest of every subject: %w", err)
+			return nil, fmt.Errorf("load the newest of every subject: %w", err)
 		}
 	}
 	s.build()
+	first := bounds.First
+	if bounds, err = v.awaitEnd(ctx, s.head); err != nil {
+		return nil, err
+	}
 	if err := v.loadWindow(ctx, s, bounds); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	after, err := v.log.Bounds(ctx)
 	if err != nil {
-		return nil, 0, fmt.Errorf("ask for the bounds of the log: %w", err)
+		return nil, fmt.Errorf("ask for the bounds of the log: %w", err)
 	}
-	if after.First != bounds.First || after.Last < bounds.Last {
-		return nil, 0, errShifted
+	if after.First != first || after.Last < s.head {
+		return nil, errShifted
 	}
-	return s, must, nil
+	return s, nil
+}
+
+// awaitEnd waits until the leader has what a server had, which may be ahead of one that
+// has just begun.
+func (v *View) awaitEnd(ctx context.Context, seq uint64) (Bounds, error) {
+	for {
+		b, err := v.log.Bounds(ctx)
+		switch {
+		case err != nil:
+			return b, fmt.Errorf("ask for the bounds of the log: %w", err)
+		case b.Last >= seq:
+			return b, nil
+		case b.settled():
+			return b, fmt.Errorf("the log ends at %d, and had %d: %w", b.Last, seq, ErrStale)
+		}
+		select {
+		case <-time.After(askAgain):
+		case <-ctx.Done():
+			return b, ctx.Err()
+		}
+	}
 }
 
 // loadNewest takes one message of the first pass. A subject may come again, also
@@ -140,7 +165,6 @@ func (v *View) loadWindow(ctx context.Context, s *state, b Bounds) error {
 			from = max(from, b.Last-n+1)
 		}
 	}
-	s.loaded = from
 	for _, a := range s.audiences {
 		if i := after(a.told.lines, from-1, toldSeq); i > 0 && from > 0 {
 			a.evicted = a.told.lines[i-1].seq
@@ -173,7 +197,7 @@ func (s *state) loadShown(e *Entry, data []byte, from uint64) {
 		return
 	}
 	r := s.records[e.Subject]
-	if r == nil { // it moved on during the first pass: the tail says what it is now
+	if r == nil { // it was purged since the first pass
 		r = &record{subject: e.Subject}
 		s.records[e.Subject] = r
 	}
@@ -202,18 +226,4 @@ func (s *state) missBefore(e *Entry, prev, from uint64) {
 			a.evicted = max(a.evicted, prev)
 		}
 	}
-}
-
-// applyLate takes an entry of the tail before the state is whole: its subject may
-// have moved on during the first pass, and what it was before is not known.
-func (s *state) applyLate(e *Entry, data []byte) {
-	s.apply(e, data)
-	if !isItem(e.Subject) {
-		return
-	}
-	prev := e.Prev
-	if e.Quiet {
-		prev = e.Told
-	}
-	s.missBefore(e, prev, s.loaded)
 }

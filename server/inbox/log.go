@@ -83,9 +83,8 @@ type Scan struct {
 	// From is the first sequence wanted; 0 is the beginning.
 	From uint64
 	// Newest asks for the newest message of every subject instead of all
-	// messages. While others append, a subject may then come more than once,
-	// a step back in sequence is possible, and of a subject that moves on during
-	// the scan either message may come.
+	// messages: as of the highest sequence that comes. While others append, a
+	// subject may come more than once, and a step back in sequence is possible.
 	Newest bool
 	// Subject, unless empty, asks for the messages of this subject alone. It does
 	// not go together with Newest.

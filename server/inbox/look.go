@@ -15,8 +15,9 @@ type found struct {
 // look takes up to limit items that follow the cursor, which stood at from: there he
 // goes back whose items cannot be read; those of a twin are there. wait says that the log's
 // leader has to be asked first: the cursor is above the head, or of an epoch
-// that this node has not met.
-func (r *Reader) look(limit int) (b Batch, from standing, wait bool) {
+// that this node has not met. asked says that it has been, just now: what it said does
+// not hold for what the node loads later.
+func (r *Reader) look(limit int, asked bool) (b Batch, from standing, wait bool) {
 	r.v.mu.RLock()
 	defer r.v.mu.RUnlock()
 	s := r.v.s
@@ -33,7 +34,7 @@ func (r *Reader) look(limit int) (b Batch, from standing, wait bool) {
 	}
 	r.begin(s)
 	from = r.standing
-	if b.Gap, wait = r.check(s); wait {
+	if b.Gap, wait = r.check(s, asked); wait {
 		return Batch{}, from, true
 	}
 	if b.at = r.pos; r.pos.Mode == Plain {
@@ -88,7 +89,7 @@ func (r *Reader) reached() uint64 { return max(r.pos.Seq, r.seen) }
 
 // check finds out whether the cursor can be served as it is, and begins the
 // repair where it cannot.
-func (r *Reader) check(s *state) (gap *Gap, wait bool) {
+func (r *Reader) check(s *state, asked bool) (gap *Gap, wait bool) {
 	var reason GapReason
 	end, known := s.epochEnd(r.pos.Epoch)
 	top := max(r.pos.Seq, r.pos.End)
@@ -100,7 +101,7 @@ func (r *Reader) check(s *state) (gap *Gap, wait bool) {
 	case known && end > 0 && top >= end:
 		reason = GapEpoch
 	case !known || top > s.head:
-		if !r.asked {
+		if !asked {
 			return nil, true
 		}
 		if reason = GapEpoch; r.pos.Mode == Plain && top+1 < s.purged {

@@ -104,6 +104,9 @@ func (l *MemoryLog) Bounds(ctx context.Context) (Bounds, error) {
 
 // Scan implements Source.
 func (l *MemoryLog) Scan(ctx context.Context, s Scan, each func(Message) error) error {
+	if s.Newest {
+		return l.scanNewest(ctx, each)
+	}
 	l.mu.Lock()
 	l.init()
 	next, end := max(s.From, l.first), l.first+uint64(len(l.msgs))
@@ -115,7 +118,7 @@ func (l *MemoryLog) Scan(ctx context.Context, s Scan, each func(Message) error) 
 		l.mu.Lock()
 		next = max(next, l.first)
 		m, err := l.at(next)
-		wanted := err == nil && (!s.Newest || l.newest[m.Subject] == m.Seq) && (s.Subject == "" || s.Subject == m.Subject)
+		wanted := err == nil && (s.Subject == "" || s.Subject == m.Subject)
 		grown := l.grown
 		l.mu.Unlock()
 		switch {
@@ -139,6 +142,28 @@ func (l *MemoryLog) Scan(ctx context.Context, s Scan, each func(Message) error) 
 			}
 		}
 	}
+}
+
+// scanNewest gives what is the newest of each subject when it begins.
+func (l *MemoryLog) scanNewest(ctx context.Context, each func(Message) error) error {
+	l.mu.Lock()
+	l.init()
+	var newest []Message
+	for _, m := range l.msgs {
+		if l.newest[m.Subject] == m.Seq {
+			newest = append(newest, m)
+		}
+	}
+	l.mu.Unlock()
+	for _, m := range newest {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := each(m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Purge implements Log.

@@ -154,7 +154,6 @@ type Reader struct {
 	standing
 
 	begun    bool
-	asked    bool // the log's leader was asked, as pos was above the head
 	caughtUp bool // with what this node had appended when the reading began
 	counted  bool // counts are what he was told
 
@@ -214,12 +213,12 @@ func (r *Reader) Read(ctx context.Context, limit int) (Batch, error) {
 		r.v.CatchUp(ctx)
 	}
 	for tries := 0; ; tries++ {
-		b, from, wait := r.look(limit)
+		b, from, wait := r.look(limit, false)
 		if wait {
-			if err := r.awaitHead(ctx); err != nil {
+			if err := r.v.reach(ctx, max(r.pos.Seq, r.pos.End)); err != nil {
 				return Batch{}, err
 			}
-			b, from, _ = r.look(limit)
+			b, from, _ = r.look(limit, true)
 		}
 		r.followBells()
 		err := r.fetch(ctx, &b, tries > maxMissing)
@@ -264,7 +263,7 @@ func (r *Reader) Look(limit int) (b Batch, ok bool) {
 		}
 		r.caughtUp = true
 	}
-	b, from, wait := r.look(limit)
+	b, from, wait := r.look(limit, false)
 	if wait {
 		return Batch{}, false
 	}
@@ -300,15 +299,6 @@ func (r *Reader) Next(ctx context.Context, limit int) (Batch, error) {
 			return b, ctx.Err()
 		}
 	}
-}
-
-// awaitHead waits for what the reader's cursor has seen.
-func (r *Reader) awaitHead(ctx context.Context) error {
-	if err := r.v.reach(ctx, max(r.pos.Seq, r.pos.End)); err != nil {
-		return err
-	}
-	r.asked = true
-	return nil
 }
 
 // refresh brings the membership up to date; under the view's read lock.

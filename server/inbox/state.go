@@ -15,7 +15,6 @@ type state struct {
 	head    uint64
 	purged  uint64 // everything below is gone
 	epochs  []Epoch
-	loaded  uint64 // where the window began when it was loaded
 	version uint64 // rises with every change of routes or memberships
 
 	readerships readerships
@@ -157,6 +156,9 @@ func (s *state) apply(e *Entry, data []byte) {
 func (s *state) applySystem(e *Entry) {
 	switch {
 	case e.Subject == SubjectEpoch:
+		if n := len(s.epochs); n > 0 && s.epochs[n-1].First > e.Seq {
+			return // a load may take a step back
+		}
 		s.epochs = s.epochs[:0]
 		for _, p := range e.Epochs {
 			if p.First == 0 {

@@ -104,7 +104,7 @@ func (v *View) reach(ctx context.Context, seq uint64) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case bounds.Led > 0 && bounds.Led < settled:
+		case !bounds.settled():
 			return fmt.Errorf("a leader of %s is asked: %w", bounds.Led, ErrStale)
 		}
 		seq = bounds.Last
@@ -131,9 +131,12 @@ func (v *View) meetEnd(ctx context.Context) error {
 	}
 }
 
-// settled is for how long a leader has led that surely has everything that its followers
+// settlesIn is for how long a leader has led that surely has everything that its followers
 // have told: those that were elected on a busy machine took four seconds.
-const settled = 15 * time.Second
+const settlesIn = 15 * time.Second
+
+// settled says whether the log ends where its leader says that it does.
+func (b *Bounds) settled() bool { return b.Led == 0 || b.Led >= settlesIn }
 
 // askAgain is how soon the leader is asked again whether it has a cursor by now.
 const askAgain = 100 * time.Millisecond

@@ -19,6 +19,9 @@ type farLog struct {
 	away  atomic.Bool
 	ahead atomic.Uint64
 	led   atomic.Int64 // how long its leader has led, 0 is not known
+	// behind is the end as a leader sees it who lacks some; 0 is the real one.
+	behind atomic.Uint64
+	cut    atomic.Pointer[context.CancelFunc] // ends who follows
 }
 
 func (l *farLog) Bounds(ctx context.Context) (inbox.Bounds, error) {
@@ -28,8 +31,26 @@ func (l *farLog) Bounds(ctx context.Context) (inbox.Bounds, error) {
 	}
 	b, err := l.MemoryLog.Bounds(ctx)
 	b.Last += l.ahead.Load()
+	if end := l.behind.Load(); end > 0 {
+		b.Last = end
+	}
 	b.Led = time.Duration(l.led.Load())
 	return b, err
+}
+
+func (l *farLog) Scan(ctx context.Context, s inbox.Scan, each func(inbox.Message) error) error {
+	if s.Follow {
+		following, cut := context.WithCancel(ctx)
+		defer cut()
+		l.cut.Store(&cut)
+		ctx = following
+	}
+	return l.MemoryLog.Scan(ctx, s, func(m inbox.Message) error {
+		if end := l.behind.Load(); end > 0 && m.Seq > end {
+			return nil
+		}
+		return each(m)
+	})
 }
 
 // view is one that follows the log until stop is called, or a minute is over, as is the
@@ -124,5 +145,58 @@ func TestALeaderThatHasJustBegunTellsNobodyThatTheLogHasLostItsEnd(t *testing.T)
 			}
 			r.Close()
 		}
+	})
+}
+
+// A view that has to load the log again takes nothing back because of a leader that has
+// just begun; and what a leader said of a cursor once does not hold for what is loaded
+// later.
+func TestAViewTakesNothingBackForALeaderThatHasJustBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &farLog{MemoryLog: &inbox.MemoryLog{}}
+		w := inboxtest.NewWriter(t, log.MemoryLog)
+		crew := w.Route("g")
+		first := w.Alarm("d", crew, inbox.Major, "x")
+		ctx, v, stop := log.view(t)
+		defer stop()
+		read := func(r *inbox.Reader, items int) {
+			t.Helper()
+			if b, err := r.Read(ctx, 10); err != nil || b.Gap != nil || len(b.Items) != items {
+				t.Fatalf("%+v, gap %+v, %v", b.Items, b.Gap, err)
+			}
+		}
+		// His cursor is above the head: the leader is asked, and has it.
+		here := inboxtest.Open(t, v, "ann", inbox.Start{}, "g")
+		read(here, 0)
+		cursor, err := inbox.ParseCursor(here.Cursor())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cursor.Seq++
+		log.ahead.Store(1)
+		written := make(chan struct{})
+		go func() { // ends when it has written
+			defer close(written)
+			<-time.After(time.Second)
+			w.Alarm("d", crew, inbox.Major, "y")
+		}()
+		r := inboxtest.Open(t, v, "ann", inbox.Start{Cursor: cursor.String()}, "g")
+		read(r, 0)
+		<-written
+		log.ahead.Store(0)
+
+		log.led.Store(int64(time.Second))
+		log.behind.Store(first)
+		(*log.cut.Load())()
+		<-time.After(5 * time.Second)
+		if v.Head() <= first {
+			t.Errorf("the view went back to %d", v.Head())
+		}
+		read(r, 0)
+		log.behind.Store(0)
+		w.Alarm("d", crew, inbox.Major, "z")
+		<-time.After(time.Second)
+		read(r, 1)
+		read(here, 2)
 	})
 }

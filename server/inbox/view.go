@@ -60,7 +60,7 @@ type View struct {
 	log   Source
 	o     ViewOptions
 	bells bells
-	ready chan struct{} // closed once the first state is whole
+	ready chan struct{} // closed once the first state is loaded
 
 	mu    sync.RWMutex
 	s     *state
@@ -140,14 +140,11 @@ func (v *View) Run(ctx context.Context) error {
 var errReload = errors.New("the tail does not follow what was loaded")
 
 func (v *View) run(ctx context.Context) error {
-	s, must, err := v.load(ctx)
+	s, err := v.load(ctx)
 	if err != nil {
 		return err
 	}
-	whole := s.head >= must
-	if whole {
-		v.swap(s)
-	}
+	v.swap(s)
 	err = v.log.Scan(ctx, Scan{From: s.head + 1, Follow: true}, func(m Message) error {
 		if m.Seq != s.head+1 {
 			return fmt.Errorf("%w: %d came after %d", errReload, m.Seq, s.head)
@@ -159,14 +156,7 @@ func (v *View) run(ctx context.Context) error {
 		if !s.knows(&e) {
 			return fmt.Errorf("%w: %d is of the unknown epoch %q", errReload, m.Seq, e.Epoch)
 		}
-		if whole {
-			v.advance(s, &e, m.Data)
-			return nil
-		}
-		s.applyLate(&e, m.Data)
-		if whole = s.head >= must; whole {
-			v.swap(s)
-		}
+		v.advance(s, &e, m.Data)
 		return nil
 	})
 	if err == nil {

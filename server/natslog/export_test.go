@@ -1,9 +1,12 @@
 package natslog
 
 import (
+	"context"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"tocsin/server/inbox"
 )
 
 // Engine is the log's own.
@@ -16,3 +19,8 @@ func EngineElections() []time.Duration {
 
 // HurryElections sets them.
 func HurryElections() { hurryElections() }
+
+// ScanNewest is a scan for the newest whose end is this, as a leader says.
+func (l *Log) ScanNewest(ctx context.Context, end uint64, each func(inbox.Message) error) error {
+	return (&scan{log: l, want: inbox.Scan{Newest: true}, each: each, end: end}).run(ctx)
+}

@@ -113,8 +113,8 @@ const (
 const unheard = 2500 * time.Millisecond
 
 // followed fails when who answered is no leader, as a server answers when it knows of
-// none, or one that has lost most of the others: it does not know yet that another
-// one may lead by now, and what it says may be old.
+// none or has just found one, or is one that has lost most of the others: it does not
+// know yet that another one may lead by now, and what it says may be old.
 func followed(info *jetstream.StreamInfo) error {
 	if info.Cluster == nil || info.Config.Replicas < 2 {
 		return nil
@@ -124,6 +124,9 @@ func followed(info *jetstream.StreamInfo) error {
 	}
 	all, heard := 1, 1
 	for _, r := range info.Cluster.Replicas {
+		if r.Name == info.Cluster.Leader { // who answers does not name himself
+			return fmt.Errorf("%w: an answer of one that follows %s", inbox.ErrUnavailable, r.Name)
+		}
 		all++
 		if !r.Offline && r.Active > 0 && r.Active < unheard { // 0 is never
 			heard++

@@ -54,6 +54,7 @@ func (l *Log) Scan(ctx context.Context, s inbox.Scan, each func(inbox.Message) e
 	go func() { done <- sc.run(ctx) }()
 	tick := time.NewTicker(scanCheck)
 	defer tick.Stop()
+	var last uint64
 	for {
 		select {
 		case err := <-done:
@@ -63,7 +64,7 @@ func (l *Log) Scan(ctx context.Context, s inbox.Scan, each func(inbox.Message) e
 		case <-l.closed:
 			return unavailable("scan the log", errClosed)
 		case <-tick.C:
-			if sc.endPurged(ctx) {
+			if sc.endPurged(ctx) || sc.endPassed(&last) {
 				return nil
 			}
 		}
@@ -84,6 +85,7 @@ type scan struct {
 	given   uint64 // how many messages its consumer has delivered
 	last    uint64 // sequence of the message given last
 	end     uint64 // where a scan that does not follow ends; 0 is not known yet
+	chosen  uint64 // how many messages the consumer of a scan for the newest began with
 }
 
 // stop waits until each is not running and keeps it from running again.
@@ -139,8 +141,10 @@ func (s *scan) read(ctx context.Context) error {
 	}
 	defer s.log.forgetConsumer(streamName, consumer)
 	if s.want.Newest {
-		// The consumer has chosen the newest message of every subject; all of
-		// them lie at or below what is last now, so the end is taken after.
+		// The consumer has chosen the newest message of every subject, and goes on with
+		// what comes after. The end is taken now; but what was chosen may lie beyond
+		// it, where the consumer's server is ahead of a leader that has just begun.
+		s.choose(consumer)
 		if over, err := s.findEnd(ctx); over || err != nil {
 			return errors.Join(err, overError(over))
 		}
@@ -187,13 +191,23 @@ func (s *scan) create(ctx context.Context, after uint64) (jetstream.Consumer, er
 }
 
 // begin lets nobody but the session whose number it returns give, from after what was
-// given last.
+// given last. What is newest is chosen anew: half of one choice and half of another
+// would be neither.
 func (s *scan) begin() (session int, after uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.session++
-	s.given = 0
+	if s.given = 0; s.want.Newest {
+		s.last = 0
+	}
 	return s.session, s.last
+}
+
+// choose notes how much a consumer begins with.
+func (s *scan) choose(consumer jetstream.Consumer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.chosen = consumer.CachedInfo().NumPending
 }
 
 func overError(over bool) error {
@@ -203,8 +217,7 @@ func overError(over bool) error {
 	return nil
 }
 
-// config resumes after what was given last. A scan for the newest messages then goes
-// on with all messages: more than wanted, and nothing less.
+// config resumes after what was given last.
 func (s *scan) config(after uint64) jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{
 		FilterSubject: s.want.Subject,
@@ -275,6 +288,18 @@ func (s *scan) endPurged(ctx context.Context) bool {
 	return err == nil && b.First > end
 }
 
+// endPassed says that a scan for the newest has come past its end and that nothing has
+// come since it was asked before: less may come than was to.
+func (s *scan) endPassed(before *uint64) bool {
+	if !s.want.Newest || !s.mu.TryLock() {
+		return false
+	}
+	defer s.mu.Unlock()
+	idle := s.last == *before
+	*before = s.last
+	return idle && s.end != 0 && s.last >= s.end
+}
+
 // give hands on one message of a session. It returns errScanned at the end.
 func (s *scan) give(session int, m jetstream.Msg) error {
 	meta, err := m.Metadata()
@@ -295,13 +320,13 @@ func (s *scan) give(session int, m jetstream.Msg) error {
 	}
 	s.last = seq
 	// Cloned, because the view keeps the data, and with it would keep the header.
-	if seq >= s.want.From && (s.end == 0 || seq <= s.end) {
+	if seq >= s.want.From && (s.end == 0 || seq <= s.end || s.want.Newest) {
 		if err := s.each(inbox.Message{Seq: seq, Subject: m.Subject(), Data: bytes.Clone(m.Data()), Time: meta.Timestamp}); err != nil {
 			s.stopped = true
 			return eachError{err}
 		}
 	}
-	if s.end != 0 && seq >= s.end {
+	if s.end != 0 && seq >= s.end && (!s.want.Newest || s.given >= s.chosen || meta.NumPending == 0) {
 		s.stopped = true
 		return errScanned
 	}

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"tocsin/server/inbox"
+	"tocsin/server/natslog"
 )
 
 // scanned collects the sequences of a scan that ends.
@@ -307,6 +311,83 @@ func TestScanEndsWhenItsEndIsPurged(t *testing.T) {
 					t.Error(err)
 				}
 			})
+		}
+	})
+}
+
+// A server may be ahead of a leader that has just begun: what a scan for the newest has
+// chosen there comes, though it lies beyond the end that the leader says. Else a node
+// would know nothing of what moved on a moment before.
+func TestAScanForTheNewestBringsWhatLiesBeyondTheEnd(t *testing.T) {
+	l := open(t, natslog.Options{Dir: t.TempDir()})
+	for _, subject := range []string{"alarm.a.t._", "alarm.b.t._", "alarm.c.t._", "alarm.d.t._", "alarm.a.t._"} {
+		if r := l.Append(t.Context(), inbox.Proposal{Subject: subject, Any: true, Data: []byte(subject)})[0]; r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	for end := range uint64(6) { // 0 is that it is not known
+		var got []uint64
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		err := l.ScanNewest(ctx, end, func(m inbox.Message) error {
+			got = append(got, m.Seq)
+			return nil
+		})
+		cancel()
+		if err != nil || !slices.Equal(got, []uint64{2, 3, 4, 5}) {
+			t.Errorf("with the end at %d: %v, %v", end, got, err)
+		}
+	}
+}
+
+// While others append, what a scan for the newest brings is the newest of every subject
+// as of the highest sequence that it brings.
+func TestAScanForTheNewestIsAsOfItsHighest(t *testing.T) {
+	eachLog(t, func(t *testing.T, l inbox.Log) {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		var writing sync.WaitGroup
+		defer writing.Wait()
+		for w := range 4 {
+			writing.Go(func() { // ends when it has written so much
+				rng := rand.New(rand.NewPCG(uint64(w), 3))
+				for range 400 {
+					subject := fmt.Sprintf("alarm.d%d.t._", rng.IntN(50))
+					if r := l.Append(ctx, inbox.Proposal{Subject: subject, Any: true, Data: []byte(subject)})[0]; r.Err != nil {
+						t.Error(r.Err)
+						return
+					}
+				}
+			})
+		}
+		var scans []map[string]uint64
+		for range 20 {
+			got := map[string]uint64{}
+			if err := l.Scan(ctx, inbox.Scan{Newest: true}, func(m inbox.Message) error {
+				got[m.Subject] = max(got[m.Subject], m.Seq)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			scans = append(scans, got)
+		}
+		writing.Wait()
+		for i, got := range scans {
+			highest := uint64(0)
+			for _, seq := range got {
+				highest = max(highest, seq)
+			}
+			want := map[string]uint64{}
+			if err := l.Scan(ctx, inbox.Scan{}, func(m inbox.Message) error {
+				if m.Seq <= highest {
+					want[m.Subject] = m.Seq
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if !maps.Equal(got, want) {
+				t.Fatalf("scan %d, up to %d: got %v, want %v", i, highest, got, want)
+			}
 		}
 	})
 }
