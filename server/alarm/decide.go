@@ -71,7 +71,7 @@ func (e *Engine) decide(ctx context.Context, p *present, ev *Event) (inbox.Entry
 	// The maps and pointers within the alarm are replaced, never changed.
 	c.alarm.Rev++
 	describe(&c.alarm, ev, distrusted, word)
-	var o occasion
+	o := occasion{moves: p.has() && c.to != p.entry.Audience}
 	switch {
 	case cleared:
 		c.typ, c.status, o.clears = TypeCleared, StatusCleared, true

@@ -265,6 +265,36 @@ func TestRule7AChangeBeforeTheMoveIsTheMove(t *testing.T) {
 	}
 }
 
+// A repeat that would be folded is told at once when it takes the alarm elsewhere, before
+// the worker has: else those that it leaves would never hear that it is gone.
+func TestRule7ARepeatThatMovesIsToldAtOnce(t *testing.T) {
+	n := newNodeWith(t, &inbox.MemoryLog{}, alarm.Options{Fold: time.Minute})
+	n.one(raise("major"))
+	n.one(raise("major"))
+	ann := inboxtest.Open(t, n.view, "ann", inbox.Start{Cursor: inbox.Earliest}, "unassigned")
+	read := func() (items []inbox.Item) {
+		t.Helper()
+		b, err := ann.Read(t.Context(), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.Items
+	}
+	if items := read(); len(items) != 1 {
+		t.Fatalf("the repeat was not folded: %+v", items)
+	}
+	if err := n.dir.PutDevice(t.Context(), "d", []string{"fleet"}); err != nil {
+		t.Fatal(err)
+	}
+	n.one(raise("major"))
+	if items := read(); len(items) != 1 || !strings.Contains(string(items[0].AppendJSON(nil)), `"type":"alarm.removed"`) {
+		t.Errorf("who had it: %+v", items)
+	}
+	if list, _, counts := texts(t, n.view, "ben", inbox.Start{Cursor: inbox.Earliest}, "fleet"); len(list) != 1 || counts.Active[inbox.Major] != 1 {
+		t.Errorf("who has it now: %v, %+v", list, counts)
+	}
+}
+
 // An alarm that was held back because its device had moved comes to light when the
 // device is back before the worker came.
 func TestRule7ADeviceThatIsBackBeforeTheMove(t *testing.T) {

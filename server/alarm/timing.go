@@ -100,6 +100,7 @@ type occasion struct {
 	begins    bool // a new occurrence
 	clears    bool
 	escalates bool // got worse, also from one occurrence to the next
+	moves     bool // to other readers: those that it leaves must hear of it
 }
 
 // tell decides whether readers are told of an event at once (alarm model, rule
@@ -124,7 +125,7 @@ func (e *Engine) tell(a *Alarm, t *timing, m moment, o occasion) (quiet bool) {
 		t.calm = m.server + fold - clamp(m.event-t.last, 0, fold)
 	}
 	repeats := !o.begins && !o.clears
-	if o.escalates || !was && !(repeats && m.event-t.told < fold) {
+	if o.escalates || o.moves || !was && !(repeats && m.event-t.told < fold) {
 		t.told, t.fold = m.event, 0
 		return false
 	}
