@@ -130,6 +130,7 @@ func (s *Stream) examine(ctx context.Context, o *Options) error {
 		return nil
 	}
 	s.isLog = o.Log == s.Name && s.Account == Account
+	s.alone = conf.Replicas == 1
 	x := &examiner{Stream: s, o: o, gone: map[uint64]bool{}}
 	in := &blockReader{name: s.Name, subjects: conf.Subjects}
 	if x.isLog {

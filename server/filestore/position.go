@@ -45,6 +45,11 @@ func (s *Stream) isPosition(state []byte) bool {
 	if ackedOwn > own || acked > delivered || delivered > max(s.Last, s.Indexed) {
 		return false
 	}
+	// Who was given nothing stands where he began; a follower may have been told of
+	// what the leader passed over for him.
+	if own == 0 && s.alone && acked != delivered || own > 0 && delivered == 0 {
+		return false
+	}
 	pending := v.next()
 	if pending > own-ackedOwn {
 		return false

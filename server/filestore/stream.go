@@ -91,6 +91,7 @@ type Stream struct {
 
 	dir     string
 	isLog   bool
+	alone   bool               // no other server stores it
 	latest  [checksumSize]byte // the checksum of the last record that the index knows
 	useless []string           // files of consumers that cannot be right
 }
@@ -112,6 +113,7 @@ type streamConfig struct {
 	Subjects    []string `json:"subjects"`
 	Storage     string   `json:"storage"`
 	Compression string   `json:"compression"`
+	Replicas    int      `json:"num_replicas"`
 }
 
 // readConfig reads the stream's configuration and checks it. One that is damaged is

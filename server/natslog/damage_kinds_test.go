@@ -91,6 +91,24 @@ func TestAnyDamagedFileIsRefusedOrMadeAnew(t *testing.T) {
 	}
 }
 
+// Where a queue stands that nobody has begun is told by a few bytes without a checksum:
+// whichever bit of them is another, it is seen.
+func TestADamagedPositionIsSeen(t *testing.T) {
+	whole := t.TempDir()
+	s := full(t, whole)
+	find := filepath.Join("jetstream", "$G", "streams", "QUEUE_jobs", "obs", "*", "o.dat")
+	files, err := filepath.Glob(filepath.Join(whole, find))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for bit := range 8 * sizeOf(t, files[0]) {
+		dir := copied(t, whole)
+		files, _ := filepath.Glob(filepath.Join(dir, find))
+		flip(t, files[0], bit/8, 1<<(bit%8))
+		checkOpens(t, dir, s, true)
+	}
+}
+
 // checkOpens opens what may be damaged. What cannot be made anew, since the messages
 // themselves are in it, may be refused, or be less if that is said.
 func checkOpens(t *testing.T, dir string, s tale, messages bool) {
