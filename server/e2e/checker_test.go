@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"reflect"
@@ -250,30 +251,34 @@ func (c *check) further() {
 // successor, to have done what was due.
 const quietFor = 6 * time.Second
 
-// quiet waits until nothing has happened for so long, as all nodes see it.
+// quiet waits until all nodes have had one head for so long.
 func (c *check) quiet(long time.Duration) {
 	c.t.Helper()
 	var last string
-	since := time.Now()
+	var since time.Time
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	for ctx.Err() == nil && (last == "" || time.Since(since) < long) {
+	for {
 		heads := map[string]bool{}
 		for _, s := range c.nodes {
 			var stats struct{ Head uint64 }
 			s.want(s.request("GET", "/v1/stats", s.root(), ""), 200).json(c.t, &stats)
 			heads[fmt.Sprint(stats.Head)] = true
 		}
-		if len(heads) > 1 || !heads[last] {
-			last, since = "", time.Now()
-			for head := range heads {
-				last = head
+		switch {
+		case len(heads) > 1:
+			last = ""
+		case !heads[last]:
+			since = time.Now()
+			for last = range heads {
 			}
+		case time.Since(since) >= long:
+			return
 		}
-		pause(ctx, 200*time.Millisecond)
-	}
-	if ctx.Err() != nil {
-		c.t.Errorf("the nodes do not come to rest at one head, %s was the last", last)
+		if pause(ctx, 200*time.Millisecond); ctx.Err() != nil {
+			c.t.Errorf("the nodes do not come to rest at one head: %v are the last", slices.Collect(maps.Keys(heads)))
+			return
+		}
 	}
 }
 

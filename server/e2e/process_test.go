@@ -327,8 +327,8 @@ type tailBuffer struct {
 func (b *tailBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.text = append(b.text, p...); len(b.text) > 64<<10 {
-		b.text = b.text[len(b.text)-32<<10:]
+	if b.text = append(b.text, p...); len(b.text) > 1<<20 {
+		b.text = b.text[len(b.text)-512<<10:]
 	}
 	return len(p), nil
 }
