@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 )
 
 // errShifted: the log was purged while it was being loaded; load again.
@@ -43,6 +42,9 @@ func (v *View) load(ctx context.Context) (*state, error) {
 	if bounds, err = v.awaitEnd(ctx, s.head); err != nil {
 		return nil, err
 	}
+	if bounds.Last < s.head {
+		return nil, fmt.Errorf("the log ends at %d, and had %d: %w", bounds.Last, s.head, ErrStale)
+	}
 	if err := v.loadWindow(ctx, s, bounds); err != nil {
 		return nil, err
 	}
@@ -54,27 +56,6 @@ func (v *View) load(ctx context.Context) (*state, error) {
 		return nil, errShifted
 	}
 	return s, nil
-}
-
-// awaitEnd waits until the leader has what a server had, which may be ahead of one that
-// has just begun.
-func (v *View) awaitEnd(ctx context.Context, seq uint64) (Bounds, error) {
-	for {
-		b, err := v.log.Bounds(ctx)
-		switch {
-		case err != nil:
-			return b, fmt.Errorf("ask for the bounds of the log: %w", err)
-		case b.Last >= seq:
-			return b, nil
-		case b.settled():
-			return b, fmt.Errorf("the log ends at %d, and had %d: %w", b.Last, seq, ErrStale)
-		}
-		select {
-		case <-time.After(askAgain):
-		case <-ctx.Done():
-			return b, ctx.Err()
-		}
-	}
 }
 
 // loadNewest takes one message of the first pass. A subject may come again, also
@@ -197,7 +178,7 @@ func (s *state) loadShown(e *Entry, data []byte, from uint64) {
 		return
 	}
 	r := s.records[e.Subject]
-	if r == nil { // it was purged since the first pass
+	if r == nil { // the first pass did not have it: somebody deletes in the log
 		r = &record{subject: e.Subject}
 		s.records[e.Subject] = r
 	}

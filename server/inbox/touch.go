@@ -81,36 +81,39 @@ func (v *View) setStale(stale bool, why error) {
 }
 
 // reach waits until this node has caught up with the sequence, which somebody has
-// from another node, as far as the log's leader has it. A leader of several servers
-// may itself be a moment behind those that follow it, from which the other node had
-// it: so it lies beyond the end of the log only if it does so for as long as a node
-// may be behind.
+// from another node, as far as the log's leader has it.
 func (v *View) reach(ctx context.Context, seq uint64) error {
+	bounds, err := v.awaitEnd(ctx, seq)
+	switch {
+	case err != nil:
+		return err
+	case bounds.Last < seq && !bounds.settled():
+		return fmt.Errorf("a leader of %s is asked: %w", bounds.Led, ErrStale)
+	}
+	return v.Wait(ctx, min(seq, bounds.Last))
+}
+
+// awaitEnd waits until the log's leader has a sequence that another server had, and
+// returns the bounds that it said last. A leader of several servers may itself be a
+// moment behind those that follow it: so a sequence lies beyond the end of the log only
+// if it does so for as long as a node may be behind.
+func (v *View) awaitEnd(ctx context.Context, seq uint64) (Bounds, error) {
 	wait, cancel := context.WithTimeout(ctx, staleAfter)
 	defer cancel()
 	for {
-		bounds, err := v.log.Bounds(wait)
-		if err != nil {
-			return fmt.Errorf("ask for the end of the log: %w", err)
-		}
-		if bounds.Last >= seq {
-			break
+		said, err := v.log.Bounds(wait)
+		switch {
+		case err != nil:
+			return said, fmt.Errorf("ask for the end of the log: %w", err)
+		case said.Last >= seq:
+			return said, nil
 		}
 		select {
 		case <-time.After(askAgain):
-			continue
 		case <-wait.Done():
+			return said, ctx.Err()
 		}
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case !bounds.settled():
-			return fmt.Errorf("a leader of %s is asked: %w", bounds.Led, ErrStale)
-		}
-		seq = bounds.Last
-		break
 	}
-	return v.Wait(ctx, seq)
 }
 
 // meetEnd waits until this node has everything that the log's leader has; and if it has
@@ -138,5 +141,5 @@ const settlesIn = 15 * time.Second
 // settled says whether the log ends where its leader says that it does.
 func (b *Bounds) settled() bool { return b.Led == 0 || b.Led >= settlesIn }
 
-// askAgain is how soon the leader is asked again whether it has a cursor by now.
+// askAgain is how soon the leader is asked again whether it has a sequence by now.
 const askAgain = 100 * time.Millisecond
