@@ -5,12 +5,16 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"tocsin/server/inbox"
 )
 
 // Engine is the log's own.
 func (l *Log) Engine() *server.Server { return l.engine.server }
+
+// Stream is where the log is stored.
+func (l *Log) Stream() jetstream.Stream { return l.stream }
 
 // EngineElections are the times of the engine's that hurryElections sets.
 func EngineElections() []time.Duration {

@@ -121,7 +121,8 @@ type Log struct {
 	js      jetstream.JetStream
 	stream  jetstream.Stream
 	appends *appends
-	joined  atomic.Bool // has had everything that the other nodes have
+	joined  atomic.Bool   // has had everything that the other nodes have
+	end     atomic.Uint64 // what the leader had last when it was asked last; 0 for nothing
 	full    atomic.Bool
 	scant   atomic.Bool   // hardly anything is free
 	broken  chan struct{} // closed when the engine met a full disk and there is room again

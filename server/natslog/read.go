@@ -69,6 +69,11 @@ func (l *Log) Bounds(ctx context.Context) (inbox.Bounds, error) {
 		return inbox.Bounds{}, fmt.Errorf("ask for the bounds of the log: %w", err)
 	}
 	b := bounds(info)
+	end := b.Last
+	if b.Messages == 0 {
+		end = 0 // none of it will come
+	}
+	l.end.Store(end)
 	if c := info.Cluster; c != nil && c.LeaderSince != nil && info.Config.Replicas > 1 {
 		b.Led = max(1, info.TimeStamp.Sub(*c.LeaderSince))
 	}

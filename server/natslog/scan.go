@@ -31,10 +31,11 @@ const (
 	// the engine elects who leads, nobody answers, ever: each further attempt may take
 	// twice as long, up to requestTimeout, since a busy engine is slow to answer too.
 	createTimeout = time.Second
-	// scanCheck is how often a scan with an end looks whether the end was
-	// purged away under it.
+	// scanCheck is how often a scan looks whether what it waits for can still come.
 	scanCheck = 500 * time.Millisecond
 	scanRetry = 250 * time.Millisecond
+	// stuckAfter is how long a consumer may give nothing of what the leader has.
+	stuckAfter = 2 * time.Second
 	// consumerLinger is how long the engine keeps a consumer nobody pulls from.
 	consumerLinger = 30 * time.Second
 	purgeTimeout   = 30 * time.Second
@@ -166,14 +167,48 @@ func (s *scan) read(ctx context.Context) error {
 		return fmt.Errorf("read from a consumer: %w", err)
 	}
 	defer reading.Stop()
-	select {
-	case err := <-over:
-		return err
-	case <-lost: // with what was on its way
-		return errors.New("the connection was lost")
-	case <-ctx.Done():
-		return ctx.Err()
+	tick := time.NewTicker(scanCheck)
+	defer tick.Stop()
+	for stood := (standstill{}); ; {
+		select {
+		case err := <-over:
+			return err
+		case <-lost: // with what was on its way
+			return errors.New("the connection was lost")
+		case <-ctx.Done():
+			return ctx.Err()
+		case now := <-tick.C:
+			if s.stuck(&stood, now) {
+				return fmt.Errorf("the consumer has given nothing of what is due in %s", stuckAfter)
+			}
+		}
 	}
+}
+
+// standstill is how much a session had given, and since when it is no more although more
+// is due; the zero time is that this is not known.
+type standstill struct {
+	given uint64
+	since time.Time
+}
+
+// stuck says that the leader has had more for stuckAfter than the consumer gives, which
+// gives nothing: its server does not catch up with the leader, and sends its heart-beats
+// nevertheless. Another one may get on.
+func (s *scan) stuck(stood *standstill, now time.Time) bool {
+	if !s.mu.TryLock() {
+		*stood = standstill{} // each is running, so something came
+		return false
+	}
+	defer s.mu.Unlock()
+	due := s.end
+	if s.want.Follow && s.want.Subject == "" {
+		due = s.log.end.Load()
+	}
+	if stood.since.IsZero() || stood.given != s.given || due <= max(s.last, max(s.want.From, 1)-1) {
+		*stood = standstill{s.given, now}
+	}
+	return now.Sub(stood.since) >= stuckAfter
 }
 
 // create makes a consumer that begins after a sequence.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"tocsin/server/inbox"
 	"tocsin/server/natslog"
@@ -390,4 +391,42 @@ func TestAScanForTheNewestIsAsOfItsHighest(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A consumer whose server does not get on gives nothing, and sends its heart-beats: a
+// scan goes on with another one, and gives nothing twice.
+func TestAScanLeavesAConsumerThatGivesNothing(t *testing.T) {
+	l := open(t, natslog.Options{Dir: t.TempDir()})
+	pauseAll := func() {
+		t.Helper()
+		for name := range l.Stream().ConsumerNames(t.Context()).Name() {
+			if _, err := l.Stream().PauseConsumer(t.Context(), name, time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	given, done := make(chan uint64, 10), make(chan error, 1)
+	go func() { // ends when cancel is called
+		done <- l.Scan(ctx, inbox.Scan{Follow: true}, func(m inbox.Message) error {
+			given <- m.Seq
+			return nil
+		})
+	}()
+	for n := range uint64(3) {
+		put(t, l, subject(int(n)), 0)
+		if n > 0 {
+			if _, err := l.Bounds(t.Context()); err != nil { // a view asks every second
+				t.Fatal(err)
+			}
+		}
+		if seq := wait(t, given); seq != n+1 {
+			t.Fatalf("%d came, not %d", seq, n+1)
+		}
+		pauseAll()
+	}
+	cancel()
+	if err := wait(t, done); err != context.Canceled {
+		t.Errorf("Scan said %v", err)
+	}
 }
