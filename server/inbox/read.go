@@ -8,13 +8,14 @@ import (
 // MarkRead marks as read, for the user, everything announced up to the cursor
 // (Latest for all there is) and the alarms and notices with these ids, and
 // returns his counters. Marks only rise, and are cut to the end of the log; ids that
-// are not in his inbox are passed over. A cursor or a mark from a node that is ahead
-// of this one is waited for. Errors: ErrCursor, a FieldError, ErrStale, those of
+// are not in his inbox are passed over. What this node has appended before is waited
+// for, as is a cursor or a mark from a node that is ahead of this one. Errors: ErrCursor, a FieldError, ErrStale, those of
 // Marks and of a Source.
 func (v *View) MarkRead(ctx context.Context, marks Marks, user string, groups []string, upto string, ids []string) (Counts, error) {
 	if len(ids) > MaxReadIDs {
 		return Counts{}, Fieldf("ids", "at most %d, not %d", MaxReadIDs, len(ids))
 	}
+	v.CatchUp(ctx)
 	if c, err := ParseCursor(upto); err == nil {
 		if err := v.meet(ctx, c.Epoch, c.Seq); err != nil {
 			return Counts{}, err

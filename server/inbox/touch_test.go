@@ -22,6 +22,7 @@ type farLog struct {
 	// behind is the end as a leader sees it who lacks some; 0 is the real one.
 	behind atomic.Uint64
 	cut    atomic.Pointer[context.CancelFunc] // ends who follows
+	late   atomic.Int64                       // how long what is followed takes to come
 }
 
 func (l *farLog) Bounds(ctx context.Context) (inbox.Bounds, error) {
@@ -48,6 +49,9 @@ func (l *farLog) Scan(ctx context.Context, s inbox.Scan, each func(inbox.Message
 	return l.MemoryLog.Scan(ctx, s, func(m inbox.Message) error {
 		if end := l.behind.Load(); end > 0 && m.Seq > end {
 			return nil
+		}
+		if s.Follow {
+			<-time.After(time.Duration(l.late.Load()))
 		}
 		return each(m)
 	})
@@ -199,4 +203,45 @@ func TestAViewTakesNothingBackForALeaderThatHasJustBegun(t *testing.T) {
 		read(r, 1)
 		read(here, 2)
 	})
+}
+
+// aMark keeps one.
+type aMark struct {
+	inbox.Marks
+	inbox.Mark
+}
+
+func (k *aMark) Update(_ context.Context, _ string, change func(inbox.Mark) (inbox.Mark, error)) (m inbox.Mark, err error) {
+	if m, err = change(k.Mark); err == nil {
+		k.Mark = m
+	}
+	return m, err
+}
+
+// What somebody has published here he can mark as read at once, by its id and as the
+// latest, though the tail has not brought it.
+func TestWhatWasAppendedHereCanBeReadAtOnce(t *testing.T) {
+	for name, mark := range map[string]struct {
+		upto string
+		ids  []string
+	}{
+		"latest": {upto: inbox.Latest},
+		"id":     {ids: []string{"d.t._.1.0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := &farLog{MemoryLog: &inbox.MemoryLog{}}
+				w := inboxtest.NewWriter(t, log.MemoryLog)
+				crew := w.Route("g")
+				ctx, v, stop := log.view(t)
+				defer stop()
+				log.late.Store(int64(100 * time.Millisecond))
+				v.Appended(w.Alarm("d", crew, inbox.Major, "x"))
+				counts, err := v.MarkRead(ctx, &aMark{}, "ann", []string{"g"}, mark.upto, mark.ids)
+				if err != nil || counts.Unread != 0 || counts.Active[inbox.Major] != 1 {
+					t.Errorf("%+v, %v", counts, err)
+				}
+			})
+		})
+	}
 }
