@@ -228,6 +228,7 @@ func TestAPanicEndsOneStream(t *testing.T) {
 		if err := <-ended; err == nil || !strings.Contains(err.Error(), "panicked") {
 			t.Errorf("it ended with %v", err)
 		}
+		synctest.Wait() // the other one has begun, from what is now
 		w.raise("d1", "one")
 		synctest.Wait()
 		good.wantSaid(t, "hello", "one", "counts")
