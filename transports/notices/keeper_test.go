@@ -189,8 +189,9 @@ func TestPlacesOfManyTakeAShareOfTheTime(t *testing.T) {
 			}
 			<-time.After(100 * time.Millisecond)
 		}
-		// A round of 800, eight at a time, takes a second.
-		if _, writes := s.has(""); writes < 800 || writes > 2000 {
+		// A round of 800, eight at a time, takes a second; the first may begin when not
+		// all have moved yet.
+		if _, writes := s.has(""); writes < 700 || writes > 2000 {
 			t.Errorf("%d writings", writes)
 		}
 		for _, p := range places {
